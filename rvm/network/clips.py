@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor
 
 FRAME_RANK = 4
@@ -35,7 +36,7 @@ def fold_time(x: Tensor) -> Tensor:
 
 def unfold_time(x: Tensor, like: Tensor) -> Tensor:
     """Undo :func:`fold_time`: give ``x`` the batch and time axes of ``like``."""
-    return x.unflatten(0, (like.shape[0], like.shape[1])) if is_clip(like) else x
+    return torch.unflatten(x, 0, like.shape[:2]) if is_clip(like) else x
 
 
 def per_frame(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
