@@ -1,0 +1,1 @@
+"""What touches PyAV: opening, decoding and encoding media files."""
