@@ -1,0 +1,309 @@
+"""How a frame travels: source -> matting -> compositing -> sink. Read this first.
+
+    grab thread          caller's thread                        write thread
+    source ──handoff──►  upload ► matting ► compositing ──queue──►  sink
+
+* The grab thread pulls frames from the source. Live, it hands over through a `LatestSlot`: the
+  newest frame wins and each one that had to give way is counted. Offline, through a
+  `BoundedQueue`: the source waits and nothing is lost.
+* Matting carries the recurrent state from frame to frame, so it is strictly in order.
+* The write thread drains a short `BoundedQueue` into the sink, so that encoding overlaps with
+  matting. A slow sink therefore slows matting, and the one place where frames drop stays the
+  handoff, where they are counted.
+* However a run ends, both threads are joined, and the sink is closed (what was done is kept
+  under its final name) or aborted (it is kept under another name).
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rvm.errors import InputError, LostFramesError
+from rvm.handoff import BoundedQueue, Handoff, LatestSlot
+from rvm.telemetry import Progress, Report, Telemetry, peak_rss_mb
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rvm.compositing.base import Compositor
+    from rvm.frame import Composite, Frame
+    from rvm.matting.matter import Matter
+    from rvm.sinks.base import Sink
+    from rvm.sources.base import Source
+
+#: The stages, in the order of travel; the names under which a report lists them.
+STAGES = ("grab", "upload", "matting", "compositing", "sink")
+
+_OFFLINE_FRAMES_WAITING = 4
+_LIVE_FRAMES_WAITING = 1
+_POLL_SECONDS = 0.1
+_PROGRESS_SECONDS = 0.25
+
+
+class StopSignal:
+    """Asks a running pipeline to end; may be used from any thread and from a signal handler."""
+
+    def __init__(self) -> None:
+        self._requested = threading.Event()
+        self._aborted = threading.Event()
+
+    def request(self) -> None:
+        """Take no more frames, write those under way, finalise."""
+        self._requested.set()
+
+    def abort(self) -> None:
+        """Drop what is under way and leave the output under its partial name."""
+        self._aborted.set()
+        self._requested.set()
+
+    @property
+    def requested(self) -> bool:
+        """True after `request` or `abort`."""
+        return self._requested.is_set()
+
+    @property
+    def aborted(self) -> bool:
+        """True after `abort`."""
+        return self._aborted.is_set()
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """When a run ends by itself.
+
+    Attributes:
+        seconds: stop taking frames after so much time from the first frame (None: never).
+        max_loss: damaged frames an offline run may have before it ends with `LostFramesError`.
+    """
+
+    seconds: float | None = None
+    max_loss: int = 0
+
+
+class Pipeline:
+    """One run from one source to one sink. Owns and ends all four stages."""
+
+    def __init__(
+        self,
+        source: Source,
+        matter: Matter,
+        compositor: Compositor,
+        sink: Sink,
+        *,
+        limits: Limits | None = None,
+        stop: StopSignal | None = None,
+        on_progress: Callable[[Progress], None] | None = None,
+    ) -> None:
+        self._source = source
+        self._matter = matter
+        self._compositor = compositor
+        self._sink = sink
+        self._limits = limits or Limits()
+        self._stop = stop or StopSignal()
+        self._on_progress = on_progress
+        self._live = source.info.live
+        waiting = _LIVE_FRAMES_WAITING if self._live else _OFFLINE_FRAMES_WAITING
+        self._grabbed: Handoff[Frame] = LatestSlot() if self._live else BoundedQueue(waiting)
+        self._composed: Handoff[Composite] = BoundedQueue(waiting)
+        self._telemetry = Telemetry()
+        self._write_error: BaseException | None = None
+        self._started = time.monotonic()
+        self._first_grab: float | None = None
+        self._first_out: float | None = None
+        self._last_progress = self._started
+
+    def run(self) -> Report:
+        """Run to the end of the source, a limit or a stop; return what was measured.
+
+        Raises:
+            InputError: not one frame could be read.
+            LostFramesError: the input ended early or lost more than `max_loss` frames; what
+                came before is finalised in the output.
+            RvmError: any other stage failed; the output is kept under its partial name.
+        """
+        threads = [
+            threading.Thread(target=self._grab, name="rvm-grab", daemon=True),
+            threading.Thread(target=self._write, name="rvm-write", daemon=True),
+        ]
+        for thread in threads:
+            thread.start()
+        error: BaseException | None = None
+        try:
+            self._matte_all()
+        except BaseException as caught:
+            error = caught
+        finally:
+            error = self._wind_up(threads, error)
+        return self._conclude(error)
+
+    # ── the three threads ────────────────────────────────────────────────────────────────────
+
+    def _grab(self) -> None:
+        """source -> handoff."""
+        error: BaseException | None = None
+        try:
+            frames = iter(self._source)
+            while not self._is_over():
+                with self._telemetry.stage("grab"):
+                    frame = next(frames, None)
+                if frame is None or not self._grabbed.put(frame):
+                    break
+                self._first_grab = self._first_grab or time.monotonic()
+        except BaseException as caught:
+            error = caught
+        self._grabbed.finish(error)
+
+    def _matte_all(self) -> None:
+        """handoff -> matting -> compositing -> queue."""
+        while (frame := self._next_frame()) is not None:
+            if frame.captured_at_seconds:
+                age_seconds = time.monotonic() - frame.captured_at_seconds
+                self._telemetry.add("age", age_seconds * 1e3)
+            if not self._composed.put(self._compose(frame)):
+                return  # the sink failed; its error is collected in _wind_up
+            self._report_progress()
+
+    def _compose(self, frame: Frame) -> Composite:
+        with self._telemetry.stage("upload"):
+            frame = self._matter.upload(frame)
+        with self._telemetry.stage("matting"):
+            matte = self._matter.step(frame)
+        with self._telemetry.stage("compositing"):
+            return self._compositor.compose(frame, matte)
+
+    def _write(self) -> None:
+        """queue -> sink."""
+        try:
+            while (composite := self._composed.get()) is not None:
+                with self._telemetry.stage("sink"):
+                    self._sink.write(composite)
+                self._note_arrival(composite)
+        except BaseException as caught:
+            self._write_error = caught
+            self._composed.cancel()
+
+    # ── starting, stopping, ending ───────────────────────────────────────────────────────────
+
+    def _next_frame(self) -> Frame | None:
+        while True:
+            if self._stop.aborted or (self._live and self._is_over()):
+                self._grabbed.cancel()  # a live frame that nobody took yet is not missed
+            try:
+                return self._grabbed.get(_POLL_SECONDS)
+            except TimeoutError:
+                if self._write_error is not None:
+                    return None
+
+    def _is_over(self) -> bool:
+        if self._stop.requested:
+            return True
+        limit = self._limits.seconds
+        if limit is None or self._first_grab is None:
+            return False
+        return time.monotonic() - self._first_grab >= limit
+
+    def _wind_up(
+        self, threads: list[threading.Thread], error: BaseException | None
+    ) -> BaseException | None:
+        """Join both threads, end the sink and everything else; return the error that counts."""
+        if self._stop.aborted or not _keeps_output(error):
+            self._composed.cancel()
+        self._composed.finish()
+        self._grabbed.cancel()
+        if self._live:
+            self._source.close()  # a camera may block for long; closing wakes it
+        for thread in threads:
+            thread.join()
+        self._source.close()
+        error = self._write_error or error
+        error = self._end_sink(error) or error
+        self._compositor.close()
+        self._matter.close()
+        return error
+
+    def _end_sink(self, error: BaseException | None) -> BaseException | None:
+        """Keep what was done: under its final name unless the output itself is at fault."""
+        nothing_done = self._sink.frames_written == 0
+        try:
+            if self._stop.aborted or not _keeps_output(error) or (error and nothing_done):
+                self._sink.abort()
+            else:
+                self._sink.close()
+        except BaseException as caught:
+            return error or caught
+        return None
+
+    def _conclude(self, error: BaseException | None) -> Report:
+        written = self._sink.frames_written
+        if isinstance(error, InputError) and written:
+            raise LostFramesError(f"{error}; the {written} frames before that are kept") from error
+        if error is not None:
+            raise error
+        if not self._live and self._source.damaged > self._limits.max_loss:
+            raise LostFramesError(
+                f"{self._source.info.name}: {self._source.damaged} damaged frames were skipped "
+                f"({written} written); allow that with --max-loss {self._source.damaged}"
+            )
+        return self._report()
+
+    # ── telling ──────────────────────────────────────────────────────────────────────────────
+
+    def _note_arrival(self, composite: Composite) -> None:
+        now = time.monotonic()
+        self._first_out = self._first_out or now
+        captured = composite.source.captured_at_seconds
+        if captured:
+            self._telemetry.add("latency", (now - captured) * 1e3)
+
+    def _report_progress(self) -> None:
+        now = time.monotonic()
+        if self._on_progress is None or now - self._last_progress < _PROGRESS_SECONDS:
+            return
+        self._last_progress = now
+        done = self._sink.frames_written
+        fps = done / max(now - (self._first_out or now), 1e-9) if done else 0.0
+        total = self._source.info.frame_count
+        left = (total - done) / fps if total and fps and total >= done else None
+        stages = {name: values["p50"] for name, values in self._telemetry.stages(STAGES).items()}
+        self._on_progress(Progress(done, total, fps, left, self._grabbed.dropped, stages))
+
+    def _report(self) -> Report:
+        seconds = time.monotonic() - self._started
+        engine = self._matter.info
+        written = self._sink.frames_written
+        first = self._first_out
+        return Report(
+            frames_in=self._grabbed.accepted,
+            frames_out=written,
+            dropped=self._grabbed.dropped,
+            damaged=self._source.damaged,
+            seconds=round(seconds, 3),
+            fps=round(written / seconds, 2) if seconds else 0.0,
+            model=engine.model,
+            engine=engine.engine,
+            device=engine.device,
+            provider=engine.provider,
+            precision=engine.precision,
+            reason=engine.reason,
+            stages=self._telemetry.stages(STAGES),
+            age_ms=self._telemetry.summary("age"),
+            latency_ms=self._telemetry.summary("latency"),
+            startup_seconds=None if first is None else round(first - self._started, 3),
+            state_resets=self._matter.resets,
+            reopened=self._source.reopened,
+            interrupted=self._stop.requested,
+            peak_rss_mb=peak_rss_mb(),
+            notes=(*self._source.info.notes, *self._sink.notes),
+        )
+
+
+def _keeps_output(error: BaseException | None) -> bool:
+    """Whether what was written so far deserves its final name.
+
+    An input that ends early and Ctrl-C do not spoil what came before; a failing model or disk
+    does.
+    """
+    return error is None or isinstance(error, (InputError, KeyboardInterrupt))
