@@ -1,0 +1,254 @@
+"""The Python API: `rvm.convert` for files, `rvm.live` for cameras, `rvm.Matter` frame by frame."""
+
+from __future__ import annotations
+
+import dataclasses
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rvm.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rvm.matting.base import EngineInfo
+    from rvm.pipeline import Limits, StopSignal
+    from rvm.sinks.base import Sink
+    from rvm.sources.base import Source, SourceInfo
+    from rvm.telemetry import Progress, Report
+
+    #: Called once, before the first frame: where it comes from and what will matte it.
+    OnStart = Callable[[SourceInfo, EngineInfo], None]
+    OnProgress = Callable[[Progress], None]
+
+#: What lies behind a person when nothing else is asked for.
+DEFAULT_CONVERT_BACKGROUND = "#00b140"
+DEFAULT_LIVE_BACKGROUND = "blur"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Look:
+    """How a picture is matted and what is put behind it.
+
+    Attributes:
+        background: `#rrggbb`, a colour name, an image or video path, `blur`, `blur:STRENGTH`,
+            `transparent`, or `none` (the picture stays as it is; for mattes).
+        blur_strength: 0..1, for `blur`; None is the default strength.
+        linear_light: blend in linear light instead of on the code values.
+        model: name in the registry or path of a model file; None is the model that ships.
+        device: `auto`, `cpu`, `cuda`, `cuda:N`, `mps`.
+        engine: `auto`, `onnxruntime`, `torch`, `openvino`.
+        downsample_ratio: network size over picture size, 0..1; None chooses by size.
+        scene_cut_reset: forget the past at a cut whose mean luma change (0..1) is above this;
+            None leaves forgetting to the network.
+    """
+
+    background: str
+    blur_strength: float | None = None
+    linear_light: bool = False
+    model: str | Path | None = None
+    device: str = "auto"
+    engine: str = "auto"
+    downsample_ratio: float | None = None
+    scene_cut_reset: float | None = None
+
+
+def convert(
+    input: str | Path,
+    output: str | Path | None = None,
+    *,
+    background: str | None = None,
+    matte: str | Path | None = None,
+    foreground: str | Path | None = None,
+    blur_strength: float | None = None,
+    linear_light: bool = False,
+    model: str | Path | None = None,
+    device: str = "auto",
+    engine: str = "auto",
+    downsample_ratio: float | None = None,
+    scene_cut_reset: float | None = None,
+    start_seconds: float = 0.0,
+    duration_seconds: float | None = None,
+    codec: str = "auto",
+    crf: float | None = None,
+    bitrate: int | None = None,
+    preset: str | None = None,
+    audio: bool = True,
+    overwrite: bool = False,
+    max_loss: int = 0,
+    on_start: OnStart | None = None,
+    on_progress: OnProgress | None = None,
+    stop: StopSignal | None = None,
+) -> Report:
+    """Matte a video, picture or folder of pictures from start to end; no frame is lost.
+
+    Args:
+        input: a local file or folder.
+        output: the composited video or picture; None if only `matte` or `foreground` is wanted.
+        background: see `Look.background`; None is green where there is an `output`.
+        matte: write the alpha here (.mkv is lossless 8-bit gray).
+        foreground: write the person's own colours here, on black.
+        blur_strength, linear_light, model, device, engine, downsample_ratio, scene_cut_reset:
+            see `Look`.
+        start_seconds, duration_seconds: the part of the input to convert.
+        codec, crf, bitrate, preset: how `output` is encoded; `bitrate` in bits a second.
+        audio: copy sound and subtitles untouched.
+        overwrite: replace outputs that exist.
+        max_loss: damaged frames that are tolerated.
+        on_start, on_progress: called from this thread; must return soon.
+        stop: ends the run early when asked.
+
+    Returns:
+        What was done and measured.
+
+    Raises:
+        UsageError: nothing to write, or an option that makes no sense.
+        InputError: the input cannot be read.
+        ModelError: the model is missing or is not what it claims.
+        OutputError: the output exists or cannot be written.
+        LostFramesError: it finished, but the input was damaged; the output holds the rest.
+    """
+    from rvm.pipeline import Limits
+    from rvm.sinks import open_sinks
+    from rvm.sources import open_source
+
+    outputs = tuple(Path(path) for path in (output, matte, foreground) if path is not None)
+    if not outputs:
+        raise UsageError("nothing to write: give an output, a matte or a foreground file")
+    look = Look(
+        background=background or (DEFAULT_CONVERT_BACKGROUND if output else "none"),
+        blur_strength=blur_strength, linear_light=linear_light, model=model, device=device,
+        engine=engine, downsample_ratio=downsample_ratio, scene_cut_reset=scene_cut_reset,
+    )  # fmt: skip
+
+    def sink_for(info: SourceInfo) -> Sink:
+        return open_sinks(
+            output, matte, foreground, info=info, codec=codec, crf=crf, bitrate=bitrate,
+            preset=preset, audio=audio, overwrite=overwrite,
+            transparent=look.background == "transparent",
+        )  # fmt: skip
+
+    report = _run(
+        lambda: open_source(input, start_seconds=start_seconds, duration_seconds=duration_seconds),
+        sink_for,
+        look,
+        Limits(max_loss=max_loss),
+        stop,
+        on_start,
+        on_progress,
+    )
+    return dataclasses.replace(report, outputs=outputs)
+
+
+def live(
+    camera: int | str | Path = 0,
+    *,
+    to: str | Path = "virtualcam",
+    background: str | None = None,
+    blur_strength: float | None = None,
+    linear_light: bool = False,
+    model: str | Path | None = None,
+    device: str = "auto",
+    engine: str = "auto",
+    downsample_ratio: float | None = None,
+    scene_cut_reset: float | None = None,
+    width: int | None = None,
+    height: int | None = None,
+    fps: float | None = None,
+    seconds: float | None = None,
+    loop: bool = True,
+    codec: str = "auto",
+    crf: float | None = None,
+    bitrate: int | None = None,
+    preset: str | None = None,
+    overwrite: bool = False,
+    on_start: OnStart | None = None,
+    on_progress: OnProgress | None = None,
+    stop: StopSignal | None = None,
+) -> Report:
+    """Matte what a camera shows, at its own pace: the newest frame wins, drops are counted.
+
+    Args:
+        camera: index of a camera, a video file (played at its own pace), or a stream's URL.
+        to: `virtualcam`, `virtualcam:DEVICE`, `null`, or a file to record into.
+        background: see `Look.background`; None is `blur`.
+        width, height, fps: asked of the camera; it may decide otherwise. A file keeps its own.
+        seconds: stop after so long; None runs until `stop` or the end.
+        loop: play a file again and again.
+        blur_strength, linear_light, model, device, engine, downsample_ratio, scene_cut_reset:
+            see `Look`.
+        codec, crf, bitrate, preset, overwrite: for recording into a file.
+        on_start, on_progress: called from this thread; must return soon.
+        stop: ends the run when asked.
+
+    Returns:
+        What was done and measured; frames_in == frames_out + dropped.
+
+    Raises:
+        DeviceError: no such camera, or no virtual webcam driver.
+        RvmError: as for `convert`.
+    """
+    from rvm.pipeline import Limits
+    from rvm.sinks import open_live_sink
+    from rvm.sources import open_source
+
+    look = Look(
+        background=background or DEFAULT_LIVE_BACKGROUND, blur_strength=blur_strength,
+        linear_light=linear_light, model=model, device=device, engine=engine,
+        downsample_ratio=downsample_ratio, scene_cut_reset=scene_cut_reset,
+    )  # fmt: skip
+
+    def sink_for(info: SourceInfo) -> Sink:
+        return open_live_sink(
+            to, info=info, codec=codec, crf=crf, bitrate=bitrate, preset=preset,
+            overwrite=overwrite, transparent=look.background == "transparent",
+        )  # fmt: skip
+
+    report = _run(
+        lambda: open_source(camera, live=True, width=width, height=height, fps=fps, loop=loop),
+        sink_for,
+        look,
+        Limits(seconds=seconds),
+        stop,
+        on_start,
+        on_progress,
+    )
+    recorded = () if str(to).split(":")[0] in ("virtualcam", "null") else (Path(to),)
+    return dataclasses.replace(report, outputs=recorded)
+
+
+def _run(
+    open_source: Callable[[], Source],
+    open_sink: Callable[[SourceInfo], Sink],
+    look: Look,
+    limits: Limits,
+    stop: StopSignal | None,
+    on_start: OnStart | None,
+    on_progress: OnProgress | None,
+) -> Report:
+    """Open the four stages, cheapest checks first, and run them."""
+    from rvm.compositing import make_compositor
+    from rvm.matting.matter import Matter
+    from rvm.pipeline import Pipeline
+
+    with ExitStack() as undo:
+        source = open_source()
+        undo.callback(source.close)
+        sink = open_sink(source.info)
+        undo.callback(sink.abort)
+        matter = Matter(
+            model=look.model, device=look.device, engine=look.engine,
+            downsample_ratio=look.downsample_ratio, scene_cut_reset=look.scene_cut_reset,
+        )  # fmt: skip
+        undo.callback(matter.close)
+        compositor = make_compositor(
+            look.background, blur_strength=look.blur_strength, linear_light=look.linear_light,
+            device=matter.info.device if matter.info.engine == "torch" else "cpu",
+        )  # fmt: skip
+        undo.pop_all()  # from here on the pipeline ends them
+    if on_start is not None:
+        on_start(source.info, matter.info)
+    return Pipeline(
+        source, matter, compositor, sink, limits=limits, stop=stop, on_progress=on_progress
+    ).run()
