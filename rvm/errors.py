@@ -17,6 +17,11 @@ the builtin a caller would catch anyway. A message is one plain line that says w
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rvm.telemetry import Report
+
 EXIT_OK = 0
 EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 143
@@ -71,6 +76,13 @@ class OutputExistsError(OutputError, FileExistsError):
 
 
 class LostFramesError(RvmError, RuntimeError):
-    """The run finished, but lost more frames than was allowed."""
+    """The run finished, but lost more frames than was allowed.
+
+    `report` says what was done all the same.
+    """
 
     exit_code = 7
+
+    def __init__(self, message: str, report: Report | None = None) -> None:
+        super().__init__(message)
+        self.report = report

@@ -237,17 +237,20 @@ class Pipeline:
         return None
 
     def _conclude(self, error: BaseException | None) -> Report:
-        written = self._sink.frames_written
+        report = self._report()
+        written, damaged = report.frames_out, report.damaged
         if isinstance(error, InputError) and written:
-            raise LostFramesError(f"{error}; the {written} frames before that are kept") from error
+            kept = f"{error}; the {written} frames before that are kept"
+            raise LostFramesError(kept, report) from error
         if error is not None:
             raise error
-        if not self._live and self._source.damaged > self._limits.max_loss:
+        if not self._live and damaged > self._limits.max_loss:
             raise LostFramesError(
-                f"{self._source.info.name}: {self._source.damaged} damaged frames were skipped "
-                f"({written} written); allow that with --max-loss {self._source.damaged}"
+                f"{self._source.info.name}: {damaged} damaged frames were skipped "
+                f"({written} written); allow that with --max-loss {damaged}",
+                report,
             )
-        return self._report()
+        return report
 
     # ── telling ──────────────────────────────────────────────────────────────────────────────
 

@@ -86,7 +86,7 @@ OWNERS = {
         "network/", "training/", "matting/torch", "compositing/torch", "colour/torch", "device",
     ),
     "torchvision": ("network/", "training/"),
-    "onnxruntime": ("matting/", "device.py", "cli/", "evaluation/", "training/", "bench"),
+    "onnxruntime": ("matting/", "network/export.py", "device.py", "cli/", "evaluation/", "training/", "bench"),
     "openvino": ("matting/", "device.py", "cli/", "evaluation/", "bench"),
 }  # fmt: skip
 
@@ -104,10 +104,7 @@ def test_each_heavy_library_stays_with_its_owner(library: str) -> None:
 
 def test_importing_the_package_and_its_command_line_is_light() -> None:
     heavy = ("av", "cv2", "onnxruntime", "openvino", "torch", "rich", "pyvirtualcam", "numpy")
-    code = (
-        "import sys, rvm, rvm.cli\n"
-        f"print([name for name in {heavy!r} if name in sys.modules])"
-    )
+    code = f"import sys, rvm, rvm.cli\nprint([name for name in {heavy!r} if name in sys.modules])"
     result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )

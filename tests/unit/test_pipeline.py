@@ -166,8 +166,10 @@ def test_live_the_newest_wins_and_every_drop_is_counted() -> None:
 def test_an_input_that_breaks_midway_keeps_what_came_before() -> None:
     sink = Notes()
     source = Numbers(50, raising_at(20, InputError("numbers: broken at 20")))
-    with pytest.raises(LostFramesError, match="broken at 20; the 20 frames before"):
+    with pytest.raises(LostFramesError, match="broken at 20; the 20 frames before") as caught:
         run(source, sink)
+    assert caught.value.report is not None
+    assert caught.value.report.frames_out == 20
     assert sink.indices == list(range(20))
     assert sink.ends == ["close"]
 
