@@ -1,0 +1,151 @@
+"""Choosing and opening an engine, and saying why that one.
+
+The rule of `auto`, in order:
+
+1. The model's format: torch weights (.safetensors, .pth) need the torch engine.
+2. An ONNX graph runs on ONNX Runtime with CUDA where that works, else on the CPU.
+"""
+
+from __future__ import annotations
+
+import difflib
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from rvm.device import Device, choose_device, choose_precision, is_installed
+from rvm.errors import DeviceError, ModelError, UsageError
+from rvm.matting.base import Engine
+from rvm.matting.fake import parse_fake
+from rvm.matting.weights import LocatedModel, find_model, read_verified
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Everything an engine is opened with; see `load_engine`."""
+
+    model: LocatedModel
+    device: Device
+    ratio: float | None
+    threads: int | None
+    precision: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class EngineKind:
+    """One line of the registry.
+
+    Attributes:
+        module: what must be installed.
+        formats: model formats it opens.
+        open: opens it.
+        install: what to say when the module is missing.
+    """
+
+    module: str
+    formats: tuple[str, ...]
+    open: Callable[[Request], Engine]
+    install: str
+
+
+def _open_onnxruntime(request: Request) -> Engine:
+    from rvm.matting.onnxruntime_engine import open_onnxruntime
+
+    data, entry = read_verified(request.model)
+    return open_onnxruntime(
+        data,
+        name=entry.name if entry else request.model.name,
+        device=request.device,
+        entry=entry,
+        ratio=request.ratio,
+        threads=request.threads,
+        reason=request.reason,
+    )
+
+
+#: Registry name -> engine. "fake" needs no model and is handled before.
+ENGINES: Mapping[str, EngineKind] = {
+    "onnxruntime": EngineKind(
+        "onnxruntime", ("onnx",), _open_onnxruntime, "pip install onnxruntime-gpu"
+    ),
+}
+
+
+def available_engines() -> tuple[str, ...]:
+    """Names of the engines whose libraries are installed; nothing is imported."""
+    return tuple(name for name, kind in ENGINES.items() if is_installed(kind.module))
+
+
+def load_engine(
+    model: str | Path | None = None,
+    *,
+    engine: str = "auto",
+    device: str = "auto",
+    downsample_ratio: float | None = None,
+    threads: int | None = None,
+    precision: str = "auto",
+) -> Engine:
+    """Open a model on an engine.
+
+    Args:
+        model: registry name, path of a model file, None for the default model, or "fake".
+        engine: "auto", a name in `ENGINES`, or "fake".
+        device: "auto", "cpu", "cuda", "cuda:N" or "mps".
+        downsample_ratio: size of the network's picture over the frame's, over 0 and up to 1; None
+            chooses by the frame's size.
+        threads: CPU threads; None takes every core, up to 8.
+        precision: "auto", "fp32", "fp16" or "bf16": the torch engine's arithmetic. ONNX graphs
+            have theirs built in.
+
+    Raises:
+        UsageError: an unknown word or a number out of range.
+        ModelError: the model is unknown, missing, damaged, or not for this engine.
+        ModelHashError: its sha256 is not the pinned one.
+        DeviceError: the device is not there.
+    """
+    if engine == "fake" or str(model).partition(":")[0] == "fake":
+        return parse_fake("fake" if model is None else str(model))
+    if engine != "auto" and engine not in ENGINES:
+        near = difflib.get_close_matches(engine, ENGINES, 1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise UsageError(f"unknown engine {engine!r}; {hint}use auto, {', '.join(ENGINES)}")
+    found = choose_device(device)
+    located = find_model(model)
+    return _open_engine(engine, found, located, downsample_ratio, threads, precision, device)
+
+
+def _open_engine(
+    engine: str,
+    device: Device,
+    model: LocatedModel,
+    ratio: float | None,
+    threads: int | None,
+    precision: str,
+    wanted_device: str,
+) -> Engine:
+    choose_precision(precision, device)
+    name, reason = (engine, "it was asked for") if engine != "auto" else _pick(model, device)
+    kind = ENGINES[name]
+    if model.format not in kind.formats:
+        raise ModelError(
+            f"{model.name} is a {model.format} file; engine {name} opens {', '.join(kind.formats)}"
+        )
+    if not is_installed(kind.module):
+        raise UsageError(f"engine {name} is not installed; run: {kind.install}")
+    request = Request(model, device, ratio, threads, precision, f"{reason}; {device.reason}")
+    try:
+        return kind.open(request)
+    except DeviceError as error:
+        if wanted_device != "auto" or device.kind == "cpu":
+            raise
+        logger.warning("falling back to the CPU: %s", error)
+        fallback = Device("cpu", 0, f"{device.name} could not be used")
+        return _open_engine(engine, fallback, model, ratio, threads, precision, "cpu")
+
+
+def _pick(model: LocatedModel, device: Device) -> tuple[str, str]:
+    return "onnxruntime", "it runs ONNX models"

@@ -1,0 +1,51 @@
+"""What an engine remembers between two frames, as an explicit value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rvm.errors import ModelError
+
+if TYPE_CHECKING:
+    from rvm.frame import Frame
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RecurrentState:
+    """The memory after a frame; engines never write into one they got.
+
+    Attributes:
+        owner: the engine that made it; no other can read it.
+        size: (width, height) of the frames it belongs to.
+        tensors: the recurrent tensors, in the order of the model's contract.
+    """
+
+    owner: object
+    size: tuple[int, int]
+    tensors: tuple[Any, ...]
+
+    def __repr__(self) -> str:
+        shapes = " ".join("x".join(map(str, tensor.shape)) for tensor in self.tensors)
+        return f"RecurrentState({self.size[0]}x{self.size[1]}: {shapes or 'no tensors'})"
+
+
+def tensors_for(owner: object, frame: Frame, state: object) -> tuple[Any, ...] | None:
+    """The tensors of `state` if it fits this engine and frame; None for a fresh start.
+
+    Raises:
+        ModelError: the state was made by another engine or for frames of another size.
+    """
+    if state is None:
+        return None
+    if not isinstance(state, RecurrentState) or state.owner is not owner:
+        raise ModelError(
+            f"the recurrent state is not this engine's: got {type(state).__name__}; "
+            "start with state None"
+        )
+    if state.size != frame.size:
+        raise ModelError(
+            f"the recurrent state is for {state.size[0]}x{state.size[1]} frames, got "
+            f"{frame.width}x{frame.height}; reset it when the size changes"
+        )
+    return state.tensors
