@@ -1,0 +1,50 @@
+"""`rvm convert`: a video, picture or folder of pictures, from start to end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from rvm.cli.context import convert_context
+from rvm.cli.controller import run_convert
+from rvm.cli.options import Running, Talk, given, options_for
+from rvm.cli.plan import plan_convert, show_settings
+from rvm.config import ConvertSettings
+from rvm.config_sources import resolve
+from rvm.errors import UsageError
+
+if TYPE_CHECKING:
+    ConvertOptions = ConvertSettings
+else:
+    ConvertOptions = options_for(ConvertSettings)
+
+
+def convert_command(
+    *inputs: str,
+    output: Annotated[str | None, Parameter(name=["--output", "-o"])] = None,
+    matte: str | None = None,
+    foreground: str | None = None,
+    options: ConvertOptions = ConvertOptions(),  # noqa: B008 (frozen)
+    running: Running = Running(),  # noqa: B008
+    talk: Talk = Talk(),  # noqa: B008
+) -> int:
+    """Replace the background of a video, with sound, timing and colours kept.
+
+    Args:
+        inputs: videos, pictures or folders of pictures.
+        output: the result; by its suffix .mp4 .mov .mkv .webm, or a picture. A folder where there
+            are several inputs.
+        matte: write the matte; .mkv is lossless 8-bit gray.
+        foreground: write the person's own colours on black.
+    """
+    with talk.console() as console:
+        resolved = resolve(ConvertSettings, given(options), config=running.config)
+        if running.print_config:
+            return show_settings("convert", resolved, console, json=talk.json)
+        if not inputs:
+            raise UsageError("no INPUT was given; see rvm convert --help")
+        context = convert_context(inputs, output, matte, foreground, resolved.settings)
+        if running.dry_run:
+            return plan_convert(context, console, json=talk.json)
+        return run_convert(context, console, progress=running.progress, json=talk.json)

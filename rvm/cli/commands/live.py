@@ -1,0 +1,35 @@
+"""`rvm live`: a camera, at its own pace, into a virtual webcam."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rvm.cli.context import LiveContext
+from rvm.cli.controller import run_live
+from rvm.cli.options import Running, Talk, given, options_for
+from rvm.cli.plan import show_settings
+from rvm.config import LiveSettings
+from rvm.config_sources import resolve
+
+if TYPE_CHECKING:
+    LiveOptions = LiveSettings
+else:
+    LiveOptions = options_for(LiveSettings)
+
+
+def live_command(
+    *,
+    options: LiveOptions = LiveOptions(),  # noqa: B008 (frozen)
+    running: Running = Running(),  # noqa: B008
+    talk: Talk = Talk(),  # noqa: B008
+) -> int:
+    """Put a camera's person before another background, into a virtual webcam, live.
+
+    The newest frame wins and every dropped one is counted. Ctrl-C ends it.
+    """
+    with talk.console() as console:
+        resolved = resolve(LiveSettings, given(options), config=running.config)
+        if running.print_config:
+            return show_settings("live", resolved, console, json=talk.json)
+        context = LiveContext(resolved.settings)
+        return run_live(context, console, progress=running.progress, json=talk.json)

@@ -1,0 +1,106 @@
+"""Talking to a person on stderr, and to programs on stdout."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any
+
+QUIET, NORMAL, VERBOSE, DEBUG = range(4)
+
+
+class Console:
+    """What a command may say.
+
+    Talk never fails: a stderr that was closed only makes it silent, so that a broken pipe cannot
+    end a conversion.
+    """
+
+    def __init__(self, level: int = NORMAL, *, color: bool | None = None) -> None:
+        self.level = level
+        self.color = _wants_color() if color is None else color
+
+    def say(self, line: str, level: int = NORMAL) -> None:
+        """One line for a person, if that much talk is wanted."""
+        if self.level >= level:
+            self._write(line)
+
+    def warn(self, line: str) -> None:
+        """One warning; shown unless quiet."""
+        self.say(f"{self._paint('rvm: warning:', 33)} {line}")
+
+    def error(self, line: str) -> None:
+        """The one line that says why the exit code is not 0; always shown."""
+        self._write(f"{self._paint('rvm: error:', 31)} {one_line(line)}")
+
+    def data(self, text: str) -> None:
+        """One piece of output proper, to stdout at once."""
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+
+    def json(self, value: Mapping[str, Any]) -> None:
+        """One JSON object on one line of stdout."""
+        self.data(json.dumps(value, ensure_ascii=False))
+
+    def _paint(self, text: str, code: int) -> str:
+        return f"\x1b[1;{code}m{text}\x1b[0m" if self.color else text
+
+    @staticmethod
+    def _write(line: str) -> None:
+        with suppress(OSError, ValueError):
+            sys.stderr.write(line + "\n")
+            sys.stderr.flush()
+
+
+def one_line(text: str) -> str:
+    """The text with every run of white space as one blank."""
+    return " ".join(text.split())
+
+
+def is_terminal() -> bool:
+    """Whether stderr is a terminal that understands cursor movement."""
+    try:
+        return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+    except ValueError:  # closed
+        return False
+
+
+def _wants_color() -> bool:
+    return is_terminal() and not os.environ.get("NO_COLOR")
+
+
+class _LogToConsole(logging.Handler):
+    """Shows what the library logs: warnings; with -v also what it tells; with --debug all."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__()
+        self._console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Show one record."""
+        line = one_line(record.getMessage())
+        if record.levelno >= logging.WARNING:
+            self._console.warn(line)
+        elif record.levelno >= logging.INFO:
+            self._console.say(f"rvm: {line}", VERBOSE)
+        else:
+            self._console.say(f"rvm: {record.name}: {line}", DEBUG)
+
+
+@contextmanager
+def logging_to(console: Console) -> Iterator[None]:
+    """Show on `console` what the library logs meanwhile."""
+    logger = logging.getLogger("rvm")
+    handler = _LogToConsole(console)
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG if console.level >= DEBUG else logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)

@@ -1,0 +1,116 @@
+"""Runs what a context asks for, with signals, progress and a report around it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rvm.cli.interrupt import Interruptible
+from rvm.cli.progress import make_reporter
+from rvm.cli.report import tell
+from rvm.errors import OutputError, RvmError
+
+if TYPE_CHECKING:
+    from rvm.cli.console import Console
+    from rvm.cli.context import ConvertContext, LiveContext
+    from rvm.cli.options import ProgressMode
+    from rvm.pipeline import StopSignal
+    from rvm.telemetry import Report
+
+#: Some of several inputs failed.
+SOME_FAILED = 1
+
+
+def run_convert(
+    context: ConvertContext, console: Console, *, progress: ProgressMode, json: bool
+) -> int:
+    """Convert every input; return the exit code.
+
+    One input fails with its own error. Of several, each failure is reported and the rest goes on.
+    """
+    from rvm.api import convert
+
+    if len(context.jobs) == 1:
+        return _run(convert, context.arguments(context.jobs[0]), console, progress, json)
+    failed = 0
+    for job in context.jobs:
+        try:
+            _make_folders(job.output, job.matte, job.foreground)
+            code = _run(convert, context.arguments(job), console, progress, json)
+        except RvmError as error:
+            failed += 1
+            _tell_failure(job.input, error, console, json)
+            continue
+        if code:
+            return code  # interrupted
+    if failed:
+        console.say(f"rvm: {failed} of {len(context.jobs)} inputs failed")
+    return SOME_FAILED if failed else 0
+
+
+def run_live(context: LiveContext, console: Console, *, progress: ProgressMode, json: bool) -> int:
+    """Run until the end, a limit or a signal; return the exit code."""
+    from rvm.api import live
+
+    return _run(live, context.arguments(), console, progress, json)
+
+
+def _run(
+    function: Callable[..., Report],
+    arguments: dict[str, Any],
+    console: Console,
+    progress: ProgressMode,
+    json: bool,
+) -> int:
+    """One run of the library; 0, or the exit code of the signal that ended it."""
+    from rvm.pipeline import StopSignal
+
+    stop = StopSignal()
+    reporter = make_reporter(progress, console)
+    with Interruptible(stop) as interruptible:
+        try:
+            report = function(
+                **arguments, on_start=reporter.start, on_progress=reporter.update, stop=stop
+            )
+        except RvmError as error:
+            reporter.close()
+            _tell_what_is_left(error, console, json)
+            if interruptible.exit_code is None:
+                raise
+            console.error(str(error))
+            return interruptible.exit_code
+        finally:
+            reporter.close()
+    _tell_outcome(report, stop, console, json)
+    return interruptible.exit_code or 0
+
+
+def _tell_outcome(report: Report, stop: StopSignal, console: Console, json: bool) -> None:
+    if stop.aborted:
+        import dataclasses
+
+        report = dataclasses.replace(report, outputs=())
+    tell(report, console, json=json)
+
+
+def _tell_what_is_left(error: RvmError, console: Console, json: bool) -> None:
+    """A run that lost frames still wrote the others, and says what it did."""
+    report: Report | None = getattr(error, "report", None)
+    if report is not None:
+        tell(report, console, json=json)
+
+
+def _tell_failure(name: str, error: RvmError, console: Console, json: bool) -> None:
+    console.error(f"{error}" if name in str(error) else f"{name}: {error}")
+    if json and getattr(error, "report", None) is None:
+        console.json({"input": name, "error": str(error), "exit_code": error.exit_code})
+
+
+def _make_folders(*paths: Path | None) -> None:
+    for path in paths:
+        if path is not None:
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise OutputError(f"{path.parent}: cannot be made: {error.strerror}") from None

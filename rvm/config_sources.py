@@ -1,0 +1,272 @@
+"""Where settings come from, and which wins.
+
+Highest first:
+
+1. the command line;
+2. the environment: `RVM_DEVICE=cuda` sets `device`;
+3. the file named by `--config`, or the preset of that name that ships (`--config call`);
+   without `--config`: `./rvm.toml`, then `rvm.toml` in the user's configuration folder;
+4. the defaults in `rvm.config`.
+
+A file has settings at its top, for every command that knows them, and one table a command
+(`[convert]`, `[live]`), which wins. An unknown key is an error. `./rvm.toml` may have been
+unpacked along with somebody's clips, so it cannot choose which model file is parsed; and no file
+can allow overwriting.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from rvm.config import COMMANDS, check, flag, nearest, rules, value_types
+from rvm.errors import UsageError
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Settings = TypeVar("Settings", bound="DataclassInstance")
+
+_FILE_NAME = "rvm.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved(Generic[Settings]):
+    """Merged settings and, for each, where its value came from: a flag, a variable, a file."""
+
+    settings: Settings
+    origins: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    values: Mapping[str, Any]
+    origin: Callable[[str], str]
+
+
+def resolve(
+    settings: type[Settings],
+    given: Mapping[str, Any],
+    *,
+    config: str | Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+) -> Resolved[Settings]:
+    """Merge the command line, the environment, files and defaults.
+
+    Args:
+        settings: the class to fill.
+        given: values from the command line by field name; None means not given.
+        config: a TOML file, or the name of a preset that ships.
+        environment: defaults to `os.environ`.
+        folder: where `./rvm.toml` is looked for; defaults to the working folder.
+
+    Raises:
+        UsageError: an unknown key, a value of the wrong type or out of range, an unreadable file.
+    """
+    environment = os.environ if environment is None else environment
+    values: dict[str, Any] = {field.name: field.default for field in dataclasses.fields(settings)}
+    origins = dict.fromkeys(values, "default")
+    layers = [
+        *_file_layers(settings, config, folder or Path()),
+        _environment_layer(settings, environment),
+        _command_line_layer(settings, given),
+    ]
+    for layer in layers:
+        values.update(layer.values)
+        origins.update({name: layer.origin(name) for name in layer.values})
+    return Resolved(settings(**values), origins)
+
+
+def find_config(name: str | Path) -> Path:
+    """The file of that name, or the preset that ships under it.
+
+    Raises:
+        UsageError: neither exists.
+    """
+    if Path(name).is_file():
+        return Path(name)
+    known = presets()
+    if str(name) in known:
+        return known[str(name)]
+    raise UsageError(
+        f"--config: {name} is neither a file nor a preset that ships ({', '.join(known)})"
+    )
+
+
+def presets() -> dict[str, Path]:
+    """The configurations that ship, by name."""
+    package = Path(__file__).parent
+    folder = package / "_configs"
+    if not folder.is_dir():  # run from a checkout
+        folder = package.parent / "configs"
+    return {path.stem: path for path in sorted(folder.glob("*.toml")) if _is_preset(path)}
+
+
+def _is_preset(path: Path) -> bool:
+    """Training recipes lie in the same folder; they have no table of a command."""
+    return not COMMANDS.keys().isdisjoint(tomllib.loads(path.read_text(encoding="utf-8")))
+
+
+def _command_line_layer(settings: type[DataclassInstance], given: Mapping[str, Any]) -> _Layer:
+    values = {
+        name: check(settings, name, value, flag(settings, name))
+        for name, value in given.items()
+        if value is not None
+    }
+    return _Layer(values, lambda name: flag(settings, name))
+
+
+# ── the environment ──────────────────────────────────────────────────────────────────────────
+
+
+def _variable(name: str) -> str:
+    return f"RVM_{name.upper()}"
+
+
+def _environment_layer(settings: type[DataclassInstance], environment: Mapping[str, str]) -> _Layer:
+    """Values of `RVM_<SETTING>`; an empty variable counts as absent.
+
+    Unknown `RVM_` variables are left alone: Ruby's version manager has some of its own.
+    """
+    values = {
+        name: check(settings, name, _parse(value_types(settings)[name], text), _variable(name))
+        for name, rule in rules(settings).items()
+        if not rule.command_line_only and (text := environment.get(_variable(name)))
+    }
+    return _Layer(values, _variable)
+
+
+_WORDS = {"1": True, "true": True, "yes": True, "on": True} | {
+    "0": False, "false": False, "no": False, "off": False
+}  # fmt: skip
+
+
+def _parse(kind: type, text: str) -> Any:
+    """The text as that type where it looks like it; `check` then refuses the rest."""
+    if kind is bool:
+        return _WORDS.get(text.lower(), text)
+    try:
+        return kind(text)
+    except ValueError:
+        return text
+
+
+# ── files ────────────────────────────────────────────────────────────────────────────────────
+
+
+def _file_layers(
+    settings: type[DataclassInstance], config: str | Path | None, folder: Path
+) -> Iterator[_Layer]:
+    """One layer a file, weakest first."""
+    for path, trusted in _files(config, folder):
+        values = _read(path)[settings]
+        _refuse_what_a_file_may_not_say(path, settings, values, trusted)
+        if config is not None and not values:
+            command = next(name for name, kind in COMMANDS.items() if kind is settings)
+            raise UsageError(f"--config: {path} has no setting for rvm {command}")
+        yield _Layer(values, lambda _, label=str(path): label)  # type: ignore[misc]
+
+
+def _files(config: str | Path | None, folder: Path) -> Iterator[tuple[Path, bool]]:
+    """(file, whether the user chose it), weakest first."""
+    if config is not None:
+        yield find_config(config), True
+        return
+    from platformdirs import user_config_path
+
+    mine = user_config_path("rvm", appauthor=False) / _FILE_NAME
+    for path, trusted in ((mine, True), (folder / _FILE_NAME, False)):
+        if path.is_file():
+            yield path, trusted
+
+
+def _read(path: Path) -> dict[type[DataclassInstance], dict[str, Any]]:
+    """The values a file has for each command's settings; the whole file is checked."""
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: cannot be read: {error}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{path}: not valid TOML: {error}") from None
+    found: dict[type[DataclassInstance], dict[str, Any]] = {k: {} for k in COMMANDS.values()}
+    tables = {title: part for title, part in content.items() if isinstance(part, dict)}
+    for key, value in content.items():
+        if key not in tables:
+            for kind in _those_that_know(path, key):
+                found[kind].update(_entry(kind, key, value, f"{path}: {key}"))
+    for title, table in tables.items():
+        if title not in COMMANDS:
+            raise UsageError(f"{path}: unknown table [{title}]{nearest(title, COMMANDS)}")
+        for key, value in table.items():
+            kind = COMMANDS[title]
+            found[kind].update(_entry(kind, key, value, f"{path}: {title}.{key}"))
+    return found
+
+
+def _those_that_know(path: Path, key: str) -> list[type[DataclassInstance]]:
+    known = {name for kind in COMMANDS.values() for name in rules(kind)}
+    if _field(key) not in known:
+        raise UsageError(f"{path}: {key}: unknown setting{nearest(key, known)}")
+    return [kind for kind in COMMANDS.values() if _field(key) in rules(kind)]
+
+
+def _entry(kind: type[DataclassInstance], key: str, value: Any, where: str) -> dict[str, Any]:
+    name = _field(key)
+    if name not in rules(kind):
+        raise UsageError(f"{where}: unknown setting{nearest(key, rules(kind))}")
+    return {name: check(kind, name, value, where)}
+
+
+def _field(key: str) -> str:
+    """Files may write `downsample-ratio` like the option, or `downsample_ratio`."""
+    return key.replace("-", "_")
+
+
+def _refuse_what_a_file_may_not_say(
+    path: Path, settings: type[DataclassInstance], values: Mapping[str, Any], trusted: bool
+) -> None:
+    for name in values:
+        rule = rules(settings)[name]
+        if rule.command_line_only:
+            raise UsageError(f"{path}: {name} can only be set on the command line")
+        if rule.trusted_only and not trusted:
+            raise UsageError(
+                f"{path}: {name} is not taken from a file that merely lies in the working folder; "
+                f"say --config {_FILE_NAME} if you trust it"
+            )
+
+
+# ── telling ──────────────────────────────────────────────────────────────────────────────────
+
+
+def to_toml(command: str, resolved: Resolved[Any]) -> str:
+    """The settings as a TOML table that can be read back, each with where its value came from."""
+    kind: type[DataclassInstance] = type(resolved.settings)
+    lines = [f"[{command}]"]
+    for name, origin in resolved.origins.items():
+        value = getattr(resolved.settings, name)
+        rule = rules(kind)[name]
+        if value is None:
+            text = f"# {name}: {rule.unset or 'unset'}"
+        elif rule.command_line_only:
+            text = f"# {name}: {_toml_value(value)}"
+        else:
+            text = f"{name} = {_toml_value(value)}"
+        lines.append(f"{text:<44} # {origin}")
+    return "\n".join(lines)
+
+
+def _toml_value(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        # A JSON string is a TOML basic string, but for DEL, which TOML wants escaped.
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return repr(value)
