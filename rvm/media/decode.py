@@ -1,0 +1,202 @@
+"""Decode a video file into frames: upright, native planes, exact times, honest about damage."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from rvm.errors import InputError, UsageError
+from rvm.media.open import open_input
+from rvm.media.passage import Passage, no_pictures
+from rvm.media.pictures import PictureConverter
+from rvm.media.timeline import Timeline
+from rvm.sources.base import SourceInfo
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Iterator
+    from types import TracebackType
+
+    import av
+    from av.container import InputContainer
+
+    from rvm.frame import Frame
+
+
+class VideoReader:
+    """The frames of the first real video stream of a local file.
+
+    Frames come upright, in presentation order, in their native layout where a `Frame` can have
+    it, with the file's own pts (see `Timeline` for what happens to bad ones). Opening decodes the
+    first frame, so that `info` is complete. A frame of another size than `info` keeps its size.
+
+    Args:
+        path: the file; see `rvm.media.open.open_input` for what is refused.
+        start_seconds: first moment to read, counted from the start of the file (0 is its first
+            time stamp, whatever that is); frames before it are decoded and left out.
+        end_seconds: first moment not to read; None reads to the end.
+        loop: start over at the end, for ever; pts and index go on growing.
+        opener: opens the container instead of `open_input(path)`; for network streams.
+
+    Attributes:
+        info: what is known before the first frame is taken.
+
+    Raises:
+        InputError: the file cannot be opened, holds no video, or no frame of it can be decoded.
+        UsageError: a start or end that makes no sense.
+    """
+
+    info: SourceInfo
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        start_seconds: float = 0.0,
+        end_seconds: float | None = None,
+        loop: bool = False,
+        opener: Callable[[], InputContainer] | None = None,
+    ) -> None:
+        if start_seconds < 0 or not math.isfinite(start_seconds):
+            raise UsageError(f"start must be 0 or more seconds, not {start_seconds}")
+        if end_seconds is not None and not end_seconds > start_seconds:
+            raise UsageError(f"end ({end_seconds} s) must come after start ({start_seconds} s)")
+        self._name = str(path)
+        self._path = Path(path)
+        self._opener = opener or (lambda: open_input(path))
+        self._is_file = opener is None
+        self._start = Fraction(start_seconds)
+        self._end = None if end_seconds is None else Fraction(end_seconds)
+        self._loop = loop
+        self._index = 0
+        self._damaged_before = 0
+        self._closed = False
+        self._passage = Passage(self._opener, self._name, self._start, self._end)
+        try:
+            self._first: Frame | None = self._read_first()
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def damaged(self) -> int:
+        """Packets skipped so far because they could not be read or decoded."""
+        return self._damaged_before + self._passage.damaged
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Yield the frames, once.
+
+        Raises:
+            InputError: after the last good frame, if the file is cut short or damaged from there.
+        """
+        first, self._first = self._first, None
+        if first is not None and not self._closed:
+            yield first
+        while not self._closed:
+            picture = self._passage.next_picture()
+            if picture is None:
+                self._raise_if_cut_short()
+                if not self._loop or self._closed:
+                    break
+                picture = self._start_over()
+                if picture is None:
+                    break
+            yield self._frame(picture)
+
+    def close(self) -> None:
+        """Free the file. From any thread, at any time, more than once."""
+        self._closed = True
+        self._passage.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _read_first(self) -> Frame:
+        passage = self._passage
+        picture = passage.next_picture()
+        if picture is None:
+            raise self._nothing_to_read()
+        self._timeline = Timeline(passage.time_base, passage.rate)
+        aspect = passage.stream.sample_aspect_ratio
+        self._pictures = PictureConverter(picture, aspect, self._name)
+        first = self._frame(picture)
+        self.info = self._describe(first, picture)
+        return first
+
+    def _nothing_to_read(self) -> InputError:
+        length = self._passage.extent.duration_seconds
+        if self._start > 0 and length is not None and not self._passage.damaged:
+            return InputError(
+                f"{self._name}: nothing to read from {float(self._start):g} s on; "
+                f"it lasts {float(length):.2f} s"
+            )
+        return no_pictures(self._passage, self._name)
+
+    def _frame(self, picture: av.VideoFrame) -> Frame:
+        duration = picture.duration if picture.duration and picture.duration > 0 else None
+        frame = self._pictures.frame(
+            picture,
+            pts=self._timeline.place(picture.pts, picture.dts, duration),
+            time_base=self._passage.time_base,
+            duration=duration,
+            index=self._index,
+        )
+        self._index += 1
+        return frame
+
+    def _start_over(self) -> av.VideoFrame | None:
+        """Open the file again; its first picture, or None if it was closed meanwhile."""
+        passage = Passage(self._opener, self._name, self._start, self._end)
+        self._damaged_before += self._passage.damaged
+        self._passage.close()
+        self._passage = passage
+        if self._closed:
+            passage.close()
+            return None
+        self._timeline.loop()
+        picture = passage.next_picture()
+        if picture is None and not self._closed:
+            raise no_pictures(passage, self._name)
+        return picture
+
+    def _raise_if_cut_short(self) -> None:
+        words = self._passage.cut_short(self._path) if self._is_file else None
+        if words is not None and not self._loop:
+            raise InputError(f"{self._name}: {words}")
+
+    def _describe(self, first: Frame, picture: av.VideoFrame) -> SourceInfo:
+        passage, extent = self._passage, self._passage.extent
+        end = self._end
+        if extent.duration_seconds is not None:
+            end = min(end or extent.duration_seconds, extent.duration_seconds)
+        length = None if end is None or self._loop else max(end - self._start, Fraction(0))
+        count = extent.frame_count if length == extent.duration_seconds else None
+        if count is None and length is not None and passage.rate:
+            count = max(1, round(length * passage.rate))
+        return SourceInfo(
+            name=self._name,
+            width=first.width,
+            height=first.height,
+            format=first.format,
+            colour=first.colour,
+            time_base=passage.time_base,
+            frame_rate=passage.rate,
+            sample_aspect=first.sample_aspect,
+            frame_count=None if self._loop else count,
+            duration_seconds=None if length is None else float(length),
+            live=not self._is_file,
+            original=self._path if self._is_file else None,
+            start_seconds=float(self._start),
+            end_seconds=None if self._end is None else float(self._end),
+            notes=self._pictures.notes(picture),
+        )

@@ -1,0 +1,84 @@
+"""Pictures out of one stream, damaged packets skipped and counted."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from rvm.errors import InputError
+from rvm.media.open import MEDIA_FAILURES, reason
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import av
+    from av.container import InputContainer
+    from av.video.stream import VideoStream
+
+logger = logging.getLogger(__name__)
+
+#: This many failures in a row are no longer a scratch but the end of what can be read.
+MOST_DAMAGED_IN_A_ROW = 50
+
+
+class PictureDecoder:
+    """Decodes `stream` of an open container, one packet a step.
+
+    Attributes:
+        damaged: packets that could not be read or decoded, and were skipped.
+        packets: packets read, damaged ones included.
+        pictures: pictures that came out.
+    """
+
+    def __init__(self, container: InputContainer, stream: VideoStream, name: str) -> None:
+        self.damaged = 0
+        self.packets = 0
+        self.pictures = 0
+        self._container = container
+        self._stream = stream
+        self._name = name
+        self._in_a_row = 0
+        self._demuxed: Iterator[av.Packet[VideoStream]] = container.demux(stream)
+        # Transport streams flag whole packets after any lost one; those still decode.
+        self._skips_flagged = "mpegts" not in container.format.name.split(",")
+
+    def step(self) -> list[av.VideoFrame] | None:
+        """The pictures that the next packet completes (often none); None at the end.
+
+        Raises:
+            InputError: `MOST_DAMAGED_IN_A_ROW` packets in a row could not be decoded.
+        """
+        try:
+            packet = next(self._demuxed, None)
+            if packet is None:
+                return None
+            self.packets += packet.size > 0
+            if packet.is_corrupt and packet.size and self._skips_flagged:
+                raise ValueError("flagged as corrupt by the demuxer")
+            pictures = packet.decode()
+        except EOFError:
+            return []  # the decoder was flushed already
+        except MEDIA_FAILURES as error:
+            self._count_damage(error)
+            return []
+        if pictures:
+            self._in_a_row = 0
+            self.pictures += len(pictures)
+        return pictures
+
+    def seek(self, ticks: int) -> None:
+        """Go to a keyframe at or before `ticks` of the stream's time base."""
+        self._container.seek(ticks, stream=self._stream)
+        self._demuxed = self._container.demux(self._stream)
+
+    def _count_damage(self, error: BaseException) -> None:
+        logger.debug("%s: packet %d skipped: %r", self._name, self.packets, error)
+        self.damaged += 1
+        self._in_a_row += 1
+        if self._in_a_row >= MOST_DAMAGED_IN_A_ROW:
+            raise InputError(
+                f"{self._name}: damaged beyond frame {self.pictures}: {self._in_a_row} packets "
+                f"in a row cannot be decoded ({reason(error)})"
+            ) from error
+        # A demuxer that failed ends its generator; reading on needs a new one.
+        self._demuxed = self._container.demux(self._stream)

@@ -1,0 +1,196 @@
+"""One pass through (a part of) a media file: open, seek, decode, and say if the end was missing."""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from av.codec.context import ThreadType
+
+from rvm.errors import InputError
+from rvm.media.extent import extent_of, shortfall
+from rvm.media.open import MEDIA_FAILURES, first_video_stream
+from rvm.media.packets import PictureDecoder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    import av
+    from av.container import InputContainer
+    from av.video.stream import VideoStream
+
+logger = logging.getLogger(__name__)
+
+#: How much further back to seek, in seconds, when a seek landed after its target.
+_SEEK_BACK_SECONDS = (0, 4, 20)
+#: How long `close` waits for the packet that another thread is reading.
+_CLOSE_WAIT_SECONDS = 1.0
+
+
+class Passage:
+    """The pictures whose time lies in [start, end), counted from the start of the file.
+
+    A picture without any time counts as inside. Seeking is exact: it decodes from a keyframe
+    before the start and leaves out what is earlier.
+
+    Args:
+        opener: opens the container; called again if seeking fails.
+        name: of the input, for messages.
+        start, end: seconds from the container's first time stamp; `end` None is the file's end.
+    """
+
+    def __init__(
+        self,
+        opener: Callable[[], InputContainer],
+        name: str,
+        start: Fraction = Fraction(0),
+        end: Fraction | None = None,
+    ) -> None:
+        self._opener = opener
+        self._name = name
+        self._start, self._end = start, end
+        self._stepping = threading.Lock()
+        self._closed = False
+        self._container: InputContainer | None = None
+        self._ready: list[av.VideoFrame] = []
+        self._damaged_before = 0
+        self._whole = True
+        self._end_seconds = Fraction(0)
+        self._finished = False
+        try:
+            self._open()
+            if start > 0:
+                self._go_to_start()
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def damaged(self) -> int:
+        """Packets skipped so far."""
+        return self._damaged_before + self._decoder.damaged
+
+    def next_picture(self) -> av.VideoFrame | None:
+        """The next picture of the part, or None at its end and after `close`."""
+        picture = self._decoded()
+        if picture is None or (self._end is not None and self.seconds_of(picture) >= self._end):
+            return None
+        return picture
+
+    def seconds_of(self, picture: av.VideoFrame) -> Fraction:
+        """Time of a picture from the start of the file; the start of the part if it has none."""
+        time = picture.pts if picture.pts is not None else picture.dts
+        if time is None:
+            return self._start
+        return time * self.time_base - self.extent.origin_seconds
+
+    def cut_short(self, path: Path) -> str | None:
+        """After the last picture: what of the file was missing, in words, or None."""
+        if not self._finished or self._closed:
+            return None
+        rate = self.rate or Fraction(25)
+        packets = self._decoder.packets if self._whole else None
+        lost = shortfall(
+            self.extent, path, packets=packets, end_seconds=self._end_seconds, frame=1 / rate
+        )
+        if lost is None:
+            return None
+        claimed, count = self.extent.duration_seconds, self.extent.frame_count
+        if claimed is None or count is None:
+            return "the file is cut short; its last part is missing"
+        whole = f" ({self._decoder.pictures} of {count} frames)" if self._whole else ""
+        seconds = f"{float(self._end_seconds):.2f} of {float(claimed):.2f} seconds"
+        return f"the file is cut short: {seconds}{whole} could be read"
+
+    def close(self) -> None:
+        """Free the container. From any thread, at any time, more than once."""
+        self._closed = True
+        # FFmpeg must not lose its context in mid-call: wait for the step that is under way, and
+        # if it hangs (a dead network disk) leave the closing to that thread.
+        if self._stepping.acquire(timeout=_CLOSE_WAIT_SECONDS):
+            try:
+                self._free()
+            finally:
+                self._stepping.release()
+
+    def _free(self) -> None:
+        container, self._container = self._container, None
+        self._ready = []
+        if container is not None:
+            container.close()
+
+    def _open(self) -> None:
+        self._free()
+        container = self._container = self._opener()
+        self.stream = stream = first_video_stream(container, self._name)
+        stream.thread_type = ThreadType.AUTO
+        self.rate = _frame_rate(stream)
+        self.time_base = stream.time_base or Fraction(1, 90_000)
+        self._decoder = PictureDecoder(container, stream, self._name)
+        self.extent = extent_of(container, stream, self.rate)
+
+    def _go_to_start(self) -> None:
+        start = self.extent.origin_seconds + self._start
+        for back in _SEEK_BACK_SECONDS:
+            target = start - back
+            if target <= self.extent.origin_seconds:
+                break
+            try:
+                self._decoder.seek(math.floor(target / self.time_base))
+            except MEDIA_FAILURES as error:
+                logger.debug("%s: cannot seek, reading from the start: %r", self._name, error)
+                break
+            self._whole = False
+            picture = self._decoded()
+            if picture is not None and self.seconds_of(picture) <= self._start:
+                self._drop_until_start(picture)
+                return
+            self._ready = []
+        self._damaged_before = self.damaged
+        self._open()
+        self._whole = True
+        self._drop_until_start(self._decoded())
+
+    def _drop_until_start(self, picture: av.VideoFrame | None) -> None:
+        while picture is not None and self.seconds_of(picture) < self._start:
+            picture = self._decoded()
+        if picture is not None:
+            self._ready.insert(0, picture)
+
+    def _decoded(self) -> av.VideoFrame | None:
+        """The next picture of the stream, or None at its end and after `close`."""
+        while not self._ready:
+            with self._stepping:
+                if self._closed:
+                    self._free()
+                    return None
+                pictures = self._decoder.step()
+            if pictures is None:
+                self._finished = True
+                return None
+            self._ready = pictures
+        picture = self._ready.pop(0)
+        frame = picture.duration * self.time_base if picture.duration else Fraction(0)
+        self._end_seconds = max(self._end_seconds, self.seconds_of(picture) + frame)
+        return picture
+
+
+def _frame_rate(stream: VideoStream) -> Fraction | None:
+    """Nominal frames a second; None if unknown or absurd (a time base taken for a rate)."""
+    for rate in (stream.guessed_rate, stream.average_rate):
+        if rate and 0 < rate <= 1000:
+            return Fraction(rate)
+    return None
+
+
+def no_pictures(passage: Passage, name: str) -> InputError:
+    """Why not a single picture came out, for an error."""
+    count = passage.extent.frame_count
+    if passage.damaged:
+        return InputError(f"{name}: no frame can be decoded; the video is damaged or encrypted")
+    claimed = f" ({count} are announced)" if count else ""
+    return InputError(f"{name}: there is not a single frame in this file{claimed}")
