@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from rvm.network.clips import fold_time, per_frame, unfold_time
 from rvm.network.encoder import Features
 from rvm.network.recurrent import ConvGRU, recur_second_half
-from rvm.network.state import RecurrentState
+from rvm.network.state import RecurrentState, Shape
 
 RGB = 3
 
@@ -123,6 +123,14 @@ class RecurrentDecoder(nn.Module):
         self.shrink = nn.AvgPool2d(2, 2, ceil_mode=True, count_include_pad=False)
         self.out_channels = d0
         self.state_channels = (d1 // 2, d2 // 2, d3 // 2, f4 // 2)
+
+    def state_shapes(self, batch: int, height: int, width: int) -> tuple[Shape, ...]:
+        """Shapes of the memories for pictures of ``height x width``, finest first."""
+        shapes = []
+        for channels in self.state_channels:
+            height, width = (height + 1) // 2, (width + 1) // 2
+            shapes.append((batch, channels, height, width))
+        return tuple(shapes)
 
     def forward(
         self, picture: Tensor, features: Features, state: RecurrentState

@@ -140,12 +140,7 @@ class MattingNetwork(nn.Module):
         self, batch: int, height: int, width: int, downsample_ratio: float = 1.0
     ) -> tuple[Shape, ...]:
         """Shapes of the memories for frames of ``height x width``, finest first."""
-        height, width = downsampled_size(height, width, downsample_ratio)
-        shapes = []
-        for channels in self.decoder.state_channels:
-            height, width = (height + 1) // 2, (width + 1) // 2
-            shapes.append((batch, channels, height, width))
-        return tuple(shapes)
+        return self.decoder.state_shapes(batch, *downsampled_size(height, width, downsample_ratio))
 
     def _prepare(
         self, src: Tensor, state: RecurrentState | None, ratio: float
