@@ -129,7 +129,7 @@ def convert(
             transparent=look.background == "transparent",
         )  # fmt: skip
 
-    report = _run(
+    report = run_stages(
         lambda: open_source(input, start_seconds=start_seconds, duration_seconds=duration_seconds),
         sink_for,
         look,
@@ -205,7 +205,7 @@ def live(
             overwrite=overwrite, transparent=look.background == "transparent",
         )  # fmt: skip
 
-    report = _run(
+    report = run_stages(
         lambda: open_source(camera, live=True, width=width, height=height, fps=fps, loop=loop),
         sink_for,
         look,
@@ -218,7 +218,7 @@ def live(
     return dataclasses.replace(report, outputs=recorded)
 
 
-def _run(
+def run_stages(
     open_source: Callable[[], Source],
     open_sink: Callable[[SourceInfo], Sink],
     look: Look,
