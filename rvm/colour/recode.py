@@ -1,0 +1,71 @@
+"""A picture of one format and meaning in another: planes to planes where that is enough."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from rvm.colour import chroma, ranges, rgb
+from rvm.frame import ColourTags, Frame, PixelFormat, Plane
+
+_DISPLAY_CURVES = ("bt709", "srgb")
+
+
+def recode(frame: Frame, pixels: PixelFormat, tags: ColourTags) -> tuple[Plane, ...]:
+    """The same picture, at its own size, as `pixels` with the meaning of `tags`.
+
+    The same meaning costs nothing; another range, depth or matrix is arithmetic on the planes;
+    everything else (other primaries, curve, subsampling, RGB) goes through display RGB.
+    """
+    if frame.format == pixels and _same_meaning(frame.colour, tags):
+        return frame.planes
+    if _is_affine(frame, pixels, tags):
+        return _recode_planes(frame, pixels, tags)
+    return rgb.planes_from_display(rgb.to_display(frame), pixels, tags)
+
+
+def _same_meaning(one: ColourTags, other: ColourTags) -> bool:
+    return (one.matrix, one.range) == (other.matrix, other.range) and _same_signal(one, other)
+
+
+def _same_signal(one: ColourTags, other: ColourTags) -> bool:
+    """True if equal R'G'B' look equal."""
+    curves = {one.transfer, other.transfer}
+    same_curve = len(curves) == 1 or curves.issubset(_DISPLAY_CURVES)
+    return same_curve and one.primaries == other.primaries
+
+
+def _is_affine(frame: Frame, pixels: PixelFormat, tags: ColourTags) -> bool:
+    same_layout = (frame.format.family, frame.format.chroma_shift) == (
+        pixels.family,
+        pixels.chroma_shift,
+    )
+    return same_layout and pixels.family == "yuv" and _same_signal(frame.colour, tags)
+
+
+def _recode_planes(frame: Frame, pixels: PixelFormat, tags: ColourTags) -> tuple[Plane, ...]:
+    """Y'CbCr to Y'CbCr: neutral stays neutral, so chroma never needs luma."""
+    first, second = (
+        np.vstack([affine, [0, 0, 0, 1]])
+        for affine in (
+            ranges.code_to_rgb(frame.format, frame.colour),
+            ranges.rgb_to_code(pixels, tags),
+        )
+    )
+    matrix = second @ first
+    luma, *rest = frame.planes
+    colour = chroma.merge((*rest,))
+    parts = cv2.transform(
+        np.asarray(colour, np.float32), matrix[:3, 1:].astype(np.float32)
+    )  # what chroma and the constants give to each of Y, Cb, Cr
+    luma_part, blue, red = cv2.split(parts)
+    wide = chroma.upsample(luma_part, pixels.chroma_shift, frame.width, frame.height)
+    bright = cv2.scaleAdd(np.asarray(luma, np.float32), float(matrix[0, 0]), wide)
+    return tuple(_rounded(part, pixels) for part in (bright, blue, red))
+
+
+def _rounded(part: npt.NDArray[Any], pixels: PixelFormat) -> npt.NDArray[Any]:
+    return chroma.round_to(part, pixels.dtype, pixels.max_value)

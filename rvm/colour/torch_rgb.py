@@ -1,0 +1,123 @@
+"""Planes on a device to the RGB a network sees, without leaving the device.
+
+The torch twin of `rvm.colour.rgb.network_rgb`: same matrices, ranges and HDR handling, so that a
+model sees the same picture on a GPU as on a CPU (to about a code value where resizing differs).
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from rvm.colour import primaries, ranges, rgb, transfer
+from rvm.frame import ColourTags, Frame
+
+
+def network_rgb(frame: Frame, width: int, height: int) -> Tensor:
+    """The picture as a network wants it.
+
+    Args:
+        frame: its planes are tensors, all on one device.
+        width, height: wanted size in pixels.
+
+    Returns:
+        [1, 3, height, width] float32 on that device, R'G'B' in 0..1, finite for any input.
+    """
+    code = torch.cat([resample(as_nchw(plane), width, height) for plane in frame.planes], 1)
+    picture = affine(code, ranges.code_to_rgb(frame.format, frame.colour))
+    if frame.colour.is_hdr:
+        picture = _light_to_srgb(_roll_off(_light_in_709(picture, frame.colour)))
+    elif frame.colour.transfer == "linear":
+        picture = _light_to_srgb(picture)
+    return picture.clamp_(0, 1)
+
+
+def as_nchw(plane: Tensor) -> Tensor:
+    """(H, W) or (H, W, C) samples of any type -> [1, C, H, W] float32."""
+    if plane.ndim == 2:
+        return plane[None, None].to(torch.float32)
+    return plane.permute(2, 0, 1)[None].to(torch.float32)
+
+
+def resample(image: Tensor, width: int, height: int) -> Tensor:
+    """[1, C, H, W] at any size: by area when shrinking, bilinear (half-pixel centres) when not."""
+    rows, columns = image.shape[-2:]
+    if (columns, rows) == (width, height):
+        return image
+    if columns >= width and rows >= height:
+        return F.interpolate(image, (height, width), mode="area")
+    return F.interpolate(image, (height, width), mode="bilinear", align_corners=False)
+
+
+def affine(image: Tensor, matrix: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> Tensor:
+    """[1, C, H, W] through an n x (C + 1) affine map, or n x C linear map -> [1, n, H, W]."""
+    channels = image.shape[1]
+    table = torch.from_numpy(np.ascontiguousarray(matrix, np.float32)).to(image.device)
+    bias = table[:, channels] if table.shape[1] > channels else None
+    return F.conv2d(image, table[:, :channels, None, None], bias)
+
+
+def _light_in_709(signal: Tensor, tags: ColourTags) -> Tensor:
+    light = _pq_to_light(signal.clamp(0, 1)) if tags.transfer == "pq" else _hlg_to_light(signal)
+    if tags.primaries == "bt709":
+        return light
+    return affine(light, primaries.convert(tags.primaries, "bt709"))
+
+
+def _pq_to_light(signal: Tensor) -> Tensor:
+    """SMPTE ST 2084, equation 4.1; 1 is diffuse white."""
+    root = signal.pow(1 / transfer._M2)
+    ratio = (root - transfer._C1).clamp_min(0) / (transfer._C2 - transfer._C3 * root)
+    return ratio.pow(1 / transfer._M1) * (transfer._PQ_PEAK_NITS / transfer.REFERENCE_WHITE_NITS)
+
+
+def _hlg_to_light(signal: Tensor) -> Tensor:
+    """BT.2100 table 5: inverse OETF, then the OOTF at the nominal peak; 1 is diffuse white."""
+    signal = signal.clamp(0, 1)
+    high = (torch.exp((signal - transfer._HLG_C) / transfer._HLG_A) + transfer._HLG_B) / 12
+    scene = torch.where(signal <= 0.5, signal * signal / 3, high)
+    luma = affine(scene, transfer._BT2020_LUMA[None].astype(np.float64))
+    peak = transfer.HLG_PEAK_NITS / transfer.REFERENCE_WHITE_NITS
+    return peak * scene * luma.clamp_min(0).pow(transfer.HLG_GAMMA - 1)
+
+
+def _roll_off(light: Tensor) -> Tensor:
+    """See `rvm.colour.rgb._roll_off`."""
+    room = 1 - rgb._KNEE
+    over = (light - rgb._KNEE).clamp_min(0)
+    return light.clamp_max(rgb._KNEE) + room * (1 - torch.exp(-over / room))
+
+
+def _light_to_srgb(light: Tensor) -> Tensor:
+    """IEC 61966-2-1, clamped to 0..1."""
+    light = light.clamp(0, 1)
+    curve = 1.055 * light.pow(1 / 2.4) - 0.055
+    return torch.where(light <= 0.0031308, light * 12.92, curve)
+
+
+def upload(frame: Frame, device: torch.device) -> Frame:
+    """The same frame with its planes on `device`; the same object if they are there.
+
+    8-bit planes become uint8 tensors; deeper ones uint16, or int32 on MPS, which has no uint16.
+    """
+    import dataclasses
+
+    planes = tuple(_to_device(plane, device) for plane in frame.planes)
+    if all(new is old for new, old in zip(planes, frame.planes, strict=True)):
+        return frame
+    return dataclasses.replace(frame, planes=planes)
+
+
+def _to_device(plane: object, device: torch.device) -> Tensor:
+    if isinstance(plane, Tensor):
+        return plane if plane.device == device else plane.to(device)
+    array = np.asarray(plane)
+    if not array.flags.writeable or math.prod(array.strides) <= 0:
+        array = array.copy()  # torch wants to be able to write, and no backward strides
+    if array.dtype == np.uint16 and device.type == "mps":
+        array = array.astype(np.int32)
+    return torch.from_numpy(array).to(device)

@@ -1,0 +1,80 @@
+"""The compositor for frames in main memory: blends on the native planes, without torch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rvm.colour import chroma
+from rvm.compositing.base import Background, Compositor
+from rvm.compositing.blend import blend_plane
+from rvm.compositing.cut_out import cut_out
+from rvm.compositing.linear_light import blend_cells
+from rvm.compositing.pool import PlanePool
+from rvm.compositing.residual import residual_planes
+from rvm.frame import Composite
+
+if TYPE_CHECKING:
+    from rvm.frame import Frame, Matte
+
+Planes = tuple[npt.NDArray[Any], ...]
+
+
+class CpuCompositor(Compositor):
+    """Blends plane by plane in the frame's own format; about a millisecond for 1080p 4:2:0.
+
+    Output planes come from a pool and are reused once nobody refers to them (see `pool`); the
+    input planes are never written.
+
+    Args:
+        background: what to put behind; closed with the compositor.
+        linear_light: blend light instead of code values: edges between very bright and very dark
+            come out as a lens would draw them, at several times the cost.
+    """
+
+    def __init__(self, background: Background, *, linear_light: bool = False) -> None:
+        self._background = background
+        self._linear_light = linear_light
+        self._pool = PlanePool()
+
+    def compose(self, frame: Frame, matte: Matte) -> Composite:
+        """See `Compositor.compose`.
+
+        Raises:
+            ValueError: the matte does not have the frame's size.
+        """
+        if matte.alpha.shape != (frame.height, frame.width):
+            raise ValueError(
+                f"got alpha {matte.alpha.shape}, expected {(frame.height, frame.width)}"
+            )
+        behind = self._background.behind(frame, matte)
+        if behind is frame:
+            return Composite(frame, matte, frame)
+        out = self._pool.take(frame.format, frame.width, frame.height)
+        alphas = plane_alphas(frame, matte)
+        changes = residual_planes(frame, matte) or (None,) * len(out)
+        if behind is None:
+            cut_out(frame, alphas, changes, out)
+            return Composite(frame.with_picture(out, alpha=alphas[0]), matte, frame)
+        for plane, back, alpha, target, change in zip(
+            frame.planes, behind.planes, alphas, out, changes, strict=True
+        ):
+            blend_plane(plane, back, alpha, target, frame.format.max_value, change)
+        if self._linear_light:
+            blend_cells(frame, behind, alphas, changes, out)
+        return Composite(frame.with_picture(out), matte, frame)
+
+    def close(self) -> None:
+        """See `Compositor.close`."""
+        self._background.close()
+
+
+def plane_alphas(frame: Frame, matte: Matte) -> Planes:
+    """Alpha at the size of each plane; for chroma the mean over the pixels it covers."""
+    alpha = np.ascontiguousarray(matte.alpha)
+    if frame.format.family == "rgb":
+        return (alpha,)
+    small = np.ascontiguousarray(chroma.downsample(alpha, frame.format.chroma_shift))
+    return alpha, small, small

@@ -1,0 +1,42 @@
+"""The colour a model gives: from a small RGB residual to what is added to the planes.
+
+A model's `foreground_residual` is the person's pure colour minus the picture's, in the R'G'B'
+the network saw. R'G'B' to code values is an affine map, so a *difference* needs its linear part
+only, and that commutes with resampling: it is converted at its own small size and only the three
+results are enlarged.
+
+HDR frames keep their own colours (the residual is dropped): the network saw them tone-mapped, and
+a difference of tone-mapped values means nothing in PQ or HLG.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from rvm.colour import ranges
+from rvm.frame import FloatImage, Frame, Matte
+
+
+def residual_planes(frame: Frame, matte: Matte) -> tuple[FloatImage, ...] | None:
+    """What to add to each plane of `frame` where alpha is mixed.
+
+    Returns:
+        one float32 array of the plane's shape each, in code values, or None where the model
+        gives no colour or the frame is HDR.
+    """
+    small = matte.foreground_residual
+    if small is None or frame.colour.is_hdr or frame.colour.transfer == "linear":
+        return None
+    code = small_code_residual(np.asarray(small, np.float32), frame)
+    parts = [code] if frame.format.family == "rgb" else cv2.split(code)
+    return tuple(
+        np.asarray(cv2.resize(part, plane.shape[1::-1], interpolation=cv2.INTER_LINEAR), np.float32)
+        for part, plane in zip(parts, frame.planes, strict=True)
+    )
+
+
+def small_code_residual(residual: FloatImage, frame: Frame) -> FloatImage:
+    """The residual in code values of the frame's format, (rows, columns, 3), at its own size."""
+    linear_part = ranges.rgb_to_code(frame.format, frame.colour)[:, :3].astype(np.float32)
+    return np.asarray(cv2.transform(residual, linear_part), np.float32)
