@@ -1,0 +1,350 @@
+"""A video file under construction: one encoder, one container, what the original adds to it.
+
+Times are kept exactly: the stream's time base is the source's. (Matroska and WebM store whole
+milliseconds; there a time is rounded to the nearest one.) A killed process leaves a file that
+plays: MP4 and MOV are written in fragments of half a second that a clean end turns into an
+ordinary file, Matroska in short clusters, and each packet is handed to the system at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, Literal
+
+import av
+
+from rvm.errors import InputError, OutputError
+from rvm.media.encode import set_tags, tags_for, to_video_frame
+from rvm.media.open import MEDIA_FAILURES
+from rvm.sinks.codecs import CONTAINERS, Codec, choose_codec, choose_format, quiet_encoders
+from rvm.sinks.partial import PartialFile, check_target, plain_reason
+from rvm.sinks.passthrough import Passthrough
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from av.container import OutputContainer
+    from av.packet import Packet
+    from av.video.stream import VideoStream
+
+    from rvm.frame import Frame, PixelFormat
+    from rvm.sinks.hints import SourceHints
+
+logger = logging.getLogger(__name__)
+
+_FALLBACK_RATE = Fraction(30)
+_MOV_OPTIONS = {
+    "movflags": "hybrid_fragmented+delay_moov",  # delay_moov: exact times through edit lists
+    "frag_duration": "500000",
+    "flush_packets": "1",
+    "max_interleave_delta": "1000000",
+}
+_MKV_OPTIONS = {
+    "cluster_time_limit": "200",
+    "flush_packets": "1",
+    "max_interleave_delta": "1000000",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """How the user wants a video encoded.
+
+    Attributes:
+        codec: a name in `rvm.sinks.codecs`, or "auto".
+        crf: constant quality, lower is better; None: the codec's default.
+        bitrate: bits a second instead of `crf`.
+        preset: the encoder's speed preset; None: the codec's default.
+        threads: encoder threads; 0: as the encoder likes.
+    """
+
+    codec: str = "auto"
+    crf: float | None = None
+    bitrate: int | None = None
+    preset: str | None = None
+    threads: int = 0
+
+
+class EncodedFile:
+    """Takes frames, ends as a video file. Raises `OutputError` for all that goes wrong."""
+
+    def __init__(
+        self,
+        path: Path,
+        encoding: Encoding,
+        hints: SourceHints,
+        *,
+        alpha: bool = False,
+        gray: bool = False,
+        keep: Literal["all", "tags", "nothing"] = "all",
+        overwrite: bool = False,
+    ) -> None:
+        """Check everything that needs no frame, and claim the temporary file.
+
+        Args:
+            path: final name; its extension is the container.
+            encoding: what the user asked for.
+            hints: of the source.
+            alpha: store the frames' transparency.
+            gray: store only the luma where the codec can (FFV1).
+            keep: what of `hints.original` is kept: sound, subtitles, chapters and tags; only
+                chapters and tags; nothing.
+            overwrite: replace what is there.
+
+        Raises:
+            UsageError: codec, container and options do not go together.
+            OutputError: the place cannot be written.
+        """
+        self.path = path
+        self.notes: list[str] = []
+        self._encoding = encoding
+        self._hints = hints
+        self._alpha = alpha
+        self._gray = gray
+        self._extension = path.suffix.lower().removeprefix(".")
+        self._codec = self._pick_codec(hints.format)
+        inputs: list[str | Path] = [hints.name, *([hints.original] if hints.original else [])]
+        check_target(path, overwrite=overwrite, inputs=inputs)
+        self._passthrough: Passthrough | None = None
+        if keep != "nothing" and hints.original is not None:
+            self._passthrough = Passthrough(
+                hints.original, start_seconds=hints.start_seconds,
+                end_seconds=hints.end_seconds, streams=keep == "all",
+            )  # fmt: skip
+        self._partial = PartialFile(path, overwrite=overwrite)
+        self._container: OutputContainer | None = None
+        self._stream: VideoStream
+        self._ended = False
+        self._clock = _Clock(hints.frame_rate)
+        self._size = (0, 0)
+
+    # ── the three calls ──────────────────────────────────────────────────────────────────────
+
+    def write(self, frame: Frame) -> None:
+        """Encode one frame.
+
+        Raises:
+            InputError: its size is not that of the first frame.
+            OutputError: encoding or writing failed.
+        """
+        if self._container is not None and frame.size != self._size:
+            (width, height), (new_width, new_height) = self._size, frame.size
+            raise InputError(
+                f"{self._hints.name}: the picture size changes from {width}x{height} to "
+                f"{new_width}x{new_height} at frame {frame.index}; a video file has one size"
+            )
+        with self._translated():
+            if self._container is None:
+                self._begin(frame)
+            picture = to_video_frame(frame, self._format, padded_size=self._padded, tags=self._tags)
+            picture.pts, picture.time_base, picture.duration = self._clock.stamp(frame)
+            self._mux(self._stream.encode(picture))
+
+    def close(self) -> None:
+        """Finish the file and give it its final name. Idempotent.
+
+        Raises:
+            OutputError: it cannot be finished; what there is keeps its temporary name.
+        """
+        if self._ended:
+            return
+        self._ended = True
+        if self._container is None:
+            self._release()
+            self._partial.discard()
+            self.notes.append(f"{self.path}: no frames, nothing was written")
+            return
+        try:
+            with self._translated():
+                self._finish()
+            self._note_times()
+        finally:
+            self._release()
+        self._partial.commit()
+
+    def abort(self) -> None:
+        """Leave what exists playable under the temporary name. Idempotent."""
+        if self._ended:
+            return
+        self._ended = True
+        try:
+            if self._container is not None:
+                self._finish()
+        except MEDIA_FAILURES as error:
+            logger.debug("finishing an aborted file: %r", error)
+        self._release()
+        kept = self._partial.keep()
+        if kept is not None:
+            self.notes.append(f"unfinished: what was written so far is {kept}")
+            logger.warning("%s is unfinished: what was written so far is %s", self.path, kept)
+
+    # ── beginning ────────────────────────────────────────────────────────────────────────────
+
+    def _pick_codec(self, pixels: PixelFormat) -> Codec:
+        wanted = self._encoding
+        name = "ffv1" if self._gray and wanted.codec == "auto" and self._extension == "mkv" else ""
+        codec, note = choose_codec(
+            name or wanted.codec, self._extension, alpha=self._alpha, depth=pixels.depth
+        )
+        self._options = codec.encoder_options(wanted.crf, wanted.bitrate, wanted.preset)
+        if note and note not in self.notes:
+            self.notes.append(note)
+        return codec
+
+    def _begin(self, frame: Frame) -> None:
+        if self._encoding.codec == "auto" and frame.format != self._hints.format:
+            self._codec = self._pick_codec(frame.format)
+        self._choose_format(frame)
+        options = _MKV_OPTIONS if self._extension in ("mkv", "webm") else _MOV_OPTIONS
+        self._container = av.open(
+            str(self._partial.temporary.absolute()), "w", format=CONTAINERS[self._extension],
+            container_options=options,
+        )  # fmt: skip
+        self._size = frame.size
+        origin = self._clock.begin(frame, self._origin(frame))
+        self._stream = self._add_video(self._container, frame)
+        if self._passthrough is not None:
+            self._stream.metadata.update(self._passthrough.video_tags())
+            self._passthrough.attach(self._container, self._extension, origin)
+        quiet_encoders()
+        self._container.start_encoding()
+
+    def _choose_format(self, frame: Frame) -> None:
+        codec, pixels = self._codec, frame.format
+        self._format, stored = choose_format(codec, pixels, alpha=self._alpha)
+        if self._gray and codec.name == "ffv1":
+            self._format = "gray"
+        self._tags = tags_for(stored, frame, limited_only=codec.limited_only)
+        step_x, step_y = (1 << shift for shift in stored.chroma_shift) if codec.even else (1, 1)
+        width, height = frame.size
+        self._padded = (width + -width % step_x, height + -height % step_y)
+        if self._padded != frame.size:
+            self.notes.append(
+                f"{width}x{height} is padded to {self._padded[0]}x{self._padded[1]} by repeating "
+                f"the edge: {codec.name} needs even sizes"
+            )
+        if stored != pixels and not self._gray:
+            self.notes.append(f"stored as {self._format}: {codec.name} has no {pixels.name}")
+        if self._tags.range != frame.colour.range and frame.format.family == "yuv":
+            self.notes.append(f"stored with {self._tags.range} range: {codec.name} has no other")
+
+    def _origin(self, frame: Frame) -> Fraction:
+        """The time of the source that becomes zero in the output; never after the first frame."""
+        if self._passthrough is not None:
+            origin = self._passthrough.origin()
+        else:
+            origin = Fraction(self._hints.start_seconds)
+        if frame.pts is None:
+            return origin
+        return max(min(origin, frame.pts * frame.time_base), Fraction(0))
+
+    def _add_video(self, container: OutputContainer, frame: Frame) -> VideoStream:
+        rate = self._clock.rate
+        stream = container.add_stream(
+            self._codec.encoder, rate=rate, options=self._options, width=self._padded[0],
+            height=self._padded[1], time_base=self._clock.time_base,
+        )  # fmt: skip
+        context: Any = stream.codec_context
+        context.pix_fmt = self._format
+        context.thread_count = self._encoding.threads
+        if self._encoding.bitrate is not None:
+            context.bit_rate = self._encoding.bitrate
+        if self._codec.tag and self._extension not in ("mkv", "webm"):
+            context.codec_tag = self._codec.tag
+        set_tags(context, self._tags)
+        if frame.sample_aspect != 1:
+            context.sample_aspect_ratio = frame.sample_aspect
+        return stream  # type: ignore[return-value]
+
+    # ── packets, times, ending ───────────────────────────────────────────────────────────────
+
+    def _mux(self, packets: Iterable[Packet[Any]]) -> None:
+        container = self._container
+        assert container is not None  # noqa: S101 - set by _begin
+        for packet in packets:
+            if self._passthrough is not None and packet.dts is not None:
+                container.mux(list(self._passthrough.until(packet.dts * packet.time_base)))
+            container.mux(packet)
+
+    def _finish(self) -> None:
+        container = self._container
+        assert container is not None  # noqa: S101 - callers looked
+        self._mux(self._stream.encode(None))
+        if self._passthrough is not None:
+            last, end = self._clock.last_frame()
+            for packet in self._passthrough.rest(last, end):
+                container.mux(packet)
+        container.close()
+
+    def _note_times(self) -> None:
+        if self._clock.moved:
+            self.notes.append(f"{self._clock.moved} frames had no later time than the one before")
+
+    def _release(self) -> None:
+        if self._passthrough is not None:
+            self._passthrough.close()
+            self.notes.extend(self._passthrough.notes)
+            self._passthrough = None
+        if self._container is not None:
+            with contextlib.suppress(*MEDIA_FAILURES):
+                self._container.close()
+
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
+        """Turn what PyAV raises into one plain line that says where the partial file is."""
+        try:
+            yield
+        except (InputError, OutputError):
+            raise
+        except MEDIA_FAILURES as error:
+            logger.debug("writing %s: %r", self.path, error)
+            kept = ""
+            with contextlib.suppress(OSError):
+                if self._partial.temporary.stat().st_size:
+                    kept = f"; what was written so far is {self._partial.temporary}"
+            raise OutputError(f"{self.path}: {plain_reason(error)}{kept}") from error
+
+
+class _Clock:
+    """Frame times in the output: the source's own, moved by one origin, strictly increasing."""
+
+    def __init__(self, rate: Fraction | None) -> None:
+        self.rate = (rate or _FALLBACK_RATE).limit_denominator(1 << 20)
+        self.time_base = 1 / self.rate
+        self.moved = 0
+        self._origin_ticks = 0
+        self._last: int | None = None
+        self._last_duration = 0
+        self._count = 0
+
+    def begin(self, frame: Frame, origin: Fraction) -> Fraction:
+        """Take the first frame's time base; the origin as whole ticks of it, in seconds."""
+        if frame.pts is not None:
+            self.time_base = frame.time_base
+        self._origin_ticks = round(origin / self.time_base)
+        return self._origin_ticks * self.time_base
+
+    def stamp(self, frame: Frame) -> tuple[int, Fraction, int]:
+        """(pts, time base, duration) of the next frame in the output."""
+        pts = self._count if frame.pts is None else self._ticks(frame.pts, frame.time_base)
+        pts -= self._origin_ticks
+        if self._last is not None and pts <= self._last:
+            pts = self._last + 1
+            self.moved += 1
+        duration = self._ticks(frame.duration, frame.time_base) if frame.duration else 0
+        self._last_duration = duration or max(round(1 / (self.rate * self.time_base)), 1)
+        self._last = pts
+        self._count += 1
+        return pts, self.time_base, self._last_duration
+
+    def last_frame(self) -> tuple[Fraction, Fraction]:
+        """When the last frame starts and ends, in seconds of the output."""
+        last = self._last or 0
+        return last * self.time_base, (last + self._last_duration) * self.time_base
+
+    def _ticks(self, ticks: int, time_base: Fraction) -> int:
+        return ticks if time_base == self.time_base else round(ticks * time_base / self.time_base)

@@ -1,0 +1,279 @@
+"""What an output keeps of the original besides the picture: sound, subtitles, chapters, tags.
+
+Packets are copied as they are, never decoded. They are read from the original a second time, in
+step with the video, so that the output is interleaved and memory stays flat.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import av
+from av.stream import Disposition
+
+from rvm.media.open import MEDIA_FAILURES, open_input, reason
+from rvm.sinks.codecs import CONTAINERS
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+    from pathlib import Path
+
+    from av.container import OutputContainer
+    from av.packet import Packet
+    from av.stream import Stream
+
+logger = logging.getLogger(__name__)
+
+#: Tags that describe the old file rather than its content.
+_STALE = frozenset({
+    "major_brand", "minor_version", "compatible_brands", "encoder", "duration", "rotate", "bps",
+    "number_of_frames", "number_of_bytes", "vendor_id", "timecode", "stereo_mode", "alpha_mode",
+})  # fmt: skip
+_KIND = {"audio": "sound", "subtitle": "subtitle", "video": "cover picture", "attachment": "file"}
+#: If this much of the original's video was not written, the run was cut short.
+_CUT_SHORT_SECONDS = 1
+
+
+class Passthrough:
+    """Reads packets of one original for one output. Times are seconds, exact fractions."""
+
+    def __init__(
+        self,
+        original: Path,
+        *,
+        start_seconds: float = 0.0,
+        end_seconds: float | None = None,
+        streams: bool = True,
+    ) -> None:
+        """Open the original again.
+
+        Args:
+            original: the file.
+            start_seconds, end_seconds: packets outside [start, end) are left out; counted from
+                the original's first time stamp.
+            streams: copy sound, subtitles and attachments; False keeps only tags and chapters.
+
+        Raises:
+            InputError: it cannot be opened.
+        """
+        self._input = open_input(original)
+        self._streams = streams
+        begin = Fraction(self._input.start_time or 0, av.time_base)
+        self._start = begin + Fraction(start_seconds) if start_seconds else None
+        self._end = None if end_seconds is None else begin + Fraction(end_seconds)
+        self._targets: dict[int, Any] = {}
+        self._waiting: Packet[Any] | None = None
+        self._origin = Fraction(0)
+        self._video_seconds = Fraction(0)
+        self.notes: list[str] = []
+        self._packets = self._demux()
+
+    def origin(self) -> Fraction:
+        """The time of the original that becomes zero in the output: the chosen start, else zero.
+
+        Transport streams count from any number; there it is the first time stamp.
+        """
+        if self._start is not None:
+            return self._start
+        arbitrary = self._input.format.name in ("mpegts", "mpeg", "rtsp", "flv")
+        if not arbitrary or self._input.start_time is None:
+            return Fraction(0)
+        return Fraction(self._input.start_time, av.time_base)
+
+    def attach(self, output: OutputContainer, extension: str, origin: Fraction) -> None:
+        """Add the streams and tags to an output whose header is not written yet.
+
+        Args:
+            output: gets a stream for each one it can hold; `notes` names the others.
+            extension: of the output, without the dot.
+            origin: this time of the original becomes zero in the output.
+        """
+        self._origin = origin
+        for stream in self._input.streams:
+            if self._streams and _is_copied(stream):
+                self._add(output, stream, extension)
+        output.metadata.update(_kept_tags(self._input.metadata))
+        self._copy_chapters(output)
+        if self._start is not None:
+            self._input.seek(int(self._start * av.time_base), backward=True)
+
+    def video_tags(self) -> dict[str, str]:
+        """Tags of the original's video stream (language, title), without its rotation."""
+        video = self._main_video()
+        return _kept_tags(video.metadata) if video else {}
+
+    def until(self, seconds: Fraction) -> Iterator[Packet[Any]]:
+        """The next packets that start at or before a time of the output, ready to be muxed."""
+        while (packet := self._peek()) is not None and self._output_seconds(packet) <= seconds:
+            self._waiting = None
+            yield packet
+
+    def rest(self, last_seconds: Fraction, end_seconds: Fraction) -> Iterator[Packet[Any]]:
+        """What remains once the video is written.
+
+        Args:
+            last_seconds: when the last written frame starts, in the output.
+            end_seconds: when it ends.
+
+        Sound that goes on after the picture is kept whole, unless the video itself was cut
+        short: then it ends with the picture.
+        """
+        held: list[Packet[Any]] = []
+        while (packet := self._peek()) is not None:
+            self._waiting = None
+            held.append(packet)
+            if self._video_seconds - self._origin > last_seconds + _CUT_SHORT_SECONDS:
+                break
+        cut = self._video_seconds - self._origin > last_seconds + _CUT_SHORT_SECONDS
+        for packet in held:
+            if not cut or self._output_seconds(packet) < end_seconds:
+                yield packet
+
+    def close(self) -> None:
+        """Close the original. Idempotent."""
+        self._packets.close()
+        self._input.close()
+
+    # ── streams and tags ─────────────────────────────────────────────────────────────────────
+
+    def _add(self, output: OutputContainer, stream: Stream, extension: str) -> None:
+        if not _fits(stream, extension):
+            if stream.type in ("audio", "subtitle"):
+                self.notes.append(_left_out(stream, extension))
+            return
+        target = output.add_stream_from_template(stream, opaque=True)
+        target.metadata.update(_kept_tags(stream.metadata))
+        target.disposition = stream.disposition
+        self._targets[stream.index] = target
+
+    def _copy_chapters(self, output: OutputContainer) -> None:
+        chapters = []
+        for chapter in self._input.chapters():
+            time_base = chapter["time_base"] or Fraction(1, av.time_base)
+            shift = round(self._origin / time_base)
+            start, end = chapter["start"] - shift, chapter["end"] - shift
+            past_end = self._end is not None and start * time_base >= self._end - self._origin
+            if end > 0 and not past_end:
+                chapters.append({**chapter, "start": max(start, 0), "end": end})
+        if chapters:
+            output.set_chapters(chapters)  # type: ignore[arg-type]
+
+    def _main_video(self) -> Stream | None:
+        for stream in self._input.streams.video:
+            if not _is_cover(stream):
+                return stream
+        return None
+
+    # ── packets ──────────────────────────────────────────────────────────────────────────────
+
+    def _peek(self) -> Packet[Any] | None:
+        if self._waiting is None:
+            self._waiting = next(self._packets, None)
+        return self._waiting
+
+    def _output_seconds(self, packet: Packet[Any]) -> Fraction:
+        ticks = packet.dts if packet.dts is not None else packet.pts
+        return (ticks or 0) * packet.time_base
+
+    def _demux(self) -> Generator[Packet[Any]]:
+        try:
+            yield from self._demux_all()
+        except MEDIA_FAILURES as error:
+            logger.debug("reading sound: %r", error)
+            self.notes.append(f"sound and subtitles end early: {reason(error)}")
+
+    def _demux_all(self) -> Iterator[Packet[Any]]:
+        video = self._main_video()
+        video_index = -1 if video is None else video.index
+        done: set[int] = set()
+        for packet in self._input.demux():
+            index = packet.stream_index
+            if packet.size == 0 or packet.time_base is None:
+                continue
+            seconds = _start_seconds(packet)
+            if index == video_index and seconds is not None:
+                self._video_seconds = max(self._video_seconds, seconds)
+            if index not in self._targets or index in done:
+                continue
+            if self._in_range(packet, seconds):
+                yield self._moved(packet)
+            elif self._end is not None and seconds is not None and seconds >= self._end:
+                done.add(index)
+                if len(done) == len(self._targets):
+                    return
+
+    def _in_range(self, packet: Packet[Any], seconds: Fraction | None) -> bool:
+        if _is_cover(packet.stream):
+            return True
+        if seconds is None:
+            return self._start is None
+        after_start = self._start is None or seconds >= self._start
+        return after_start and (self._end is None or seconds < self._end)
+
+    def _moved(self, packet: Packet[Any]) -> Packet[Any]:
+        """The packet at its place in the output."""
+        target = self._targets[packet.stream_index]
+        if _is_cover(packet.stream):
+            packet.pts = packet.dts = 0
+        elif self._origin:
+            shift = round(self._origin / packet.time_base)
+            packet.pts = None if packet.pts is None else packet.pts - shift
+            packet.dts = None if packet.dts is None else packet.dts - shift
+        packet.stream = target
+        return packet
+
+
+def _start_seconds(packet: Packet[Any]) -> Fraction | None:
+    ticks = packet.pts if packet.pts is not None else packet.dts
+    return None if ticks is None else ticks * packet.time_base
+
+
+def _is_cover(stream: Stream) -> bool:
+    return bool(stream.disposition & (Disposition.attached_pic | Disposition.timed_thumbnails))
+
+
+def _is_copied(stream: Stream) -> bool:
+    if stream.type == "video":
+        return bool(stream.disposition & Disposition.attached_pic)
+    return stream.type in ("audio", "subtitle", "attachment")
+
+
+def _kept_tags(tags: dict[str, str]) -> dict[str, str]:
+    return {
+        name: value
+        for name, value in tags.items()
+        if name.lower() not in _STALE and not name.startswith("_STATISTICS")
+    }
+
+
+def _fits(stream: Stream, extension: str) -> bool:
+    """Whether a container takes a stream: asked by writing a header into memory."""
+    trial = av.open(io.BytesIO(), "w", format=CONTAINERS[extension])
+    try:
+        trial.add_stream_from_template(stream, opaque=True)
+        trial.start_encoding()
+    except MEDIA_FAILURES as error:
+        logger.debug("%s does not take %r: %r", extension, stream, error)
+        return False
+    finally:
+        _close_quietly(trial)
+    return True
+
+
+def _close_quietly(trial: OutputContainer) -> None:
+    try:
+        trial.close()
+    except MEDIA_FAILURES as error:
+        logger.debug("closing a trial header: %r", error)
+
+
+def _left_out(stream: Stream, extension: str) -> str:
+    context = stream.codec_context
+    codec = context.name if context is not None else "unknown codec"
+    others = [name for name in ("mp4", "mov", "mkv") if name != extension and _fits(stream, name)]
+    advice = f"; .{others[0]} can" if others else ""
+    what = f"{_KIND[stream.type]} stream {stream.index} ({codec})"
+    return f"{what} left out: .{extension} cannot hold it{advice}"
