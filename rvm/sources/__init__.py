@@ -1,1 +1,135 @@
-"""Where frames come from: files, cameras, images and synthetic pictures."""
+"""Where frames come from: files, cameras, images and synthetic pictures.
+
+`open_source` turns what a user wrote into a `Source`. Each kind is one file here and one line in
+`SOURCES`, and is imported when first used.
+"""
+
+from __future__ import annotations
+
+import re
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rvm.errors import UnsafeInputError, UsageError
+
+if TYPE_CHECKING:
+    import os
+    from fractions import Fraction
+
+    from rvm.sources.base import Source
+
+#: Kind of source -> "module:class".
+SOURCES = {
+    "file": "rvm.sources.file:FileSource",
+    "stream": "rvm.sources.file:StreamSource",
+    "camera": "rvm.sources.camera:CameraSource",
+    "images": "rvm.sources.images:ImagesSource",
+    "synthetic": "rvm.sources.synthetic:SyntheticSource",
+    "paced": "rvm.sources.paced:PacedSource",
+}
+
+_URL = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]+://")
+_CAMERA = re.compile(r"^(\d+|/dev/video\d+)$")
+
+
+def open_source(
+    spec: str | int | os.PathLike[str],
+    *,
+    live: bool = False,
+    start_seconds: float = 0.0,
+    duration_seconds: float | None = None,
+    width: int | None = None,
+    height: int | None = None,
+    fps: float | Fraction | None = None,
+    loop: bool = False,
+) -> Source:
+    """Open whatever `spec` names.
+
+    Args:
+        spec: a video file, an image, a folder of images, `synthetic:` (see
+            `parse_synthetic`), and if live also a camera (its number or /dev/videoN) or a network
+            camera (`rtsp://`, `http://`).
+        live: frames come at their own pace; a file is played as if it were a camera.
+        start_seconds, duration_seconds: the part of a video file to read; for a single image,
+            how long to show it.
+        width, height: what to ask a camera for.
+        fps: frames a second: asked of a camera, given to images.
+        loop: start over at the end (files and images).
+
+    Raises:
+        InputError: it cannot be read.
+        UnsafeInputError: an address where only a file may be named.
+        DeviceError: no such camera.
+        UsageError: a camera where frames must not be lost, or options that make no sense.
+    """
+    text = str(spec)
+    named_file = not isinstance(spec, int) and Path(text).is_file()
+    camera = bool(_CAMERA.match(text)) and not named_file
+    if camera or (_URL.match(text) and not named_file):
+        if not live:
+            raise _not_here(text, camera)
+        if not camera:
+            return _open("stream", text)
+        device = int(text) if text.isdigit() else text
+        return _open("camera", device, width=width, height=height, fps=fps)
+    if text.startswith("synthetic:"):
+        source = _open("synthetic", **parse_synthetic(text))
+    elif Path(text).is_dir() or Path(text).suffix.lower() in _image_suffixes():
+        source = _open("images", text, fps=fps or 30, hold_seconds=duration_seconds, loop=loop)
+    else:
+        source = _open(
+            "file", text, start_seconds=start_seconds, duration_seconds=duration_seconds, loop=loop
+        )
+    return _open("paced", source) if live else source
+
+
+def parse_synthetic(spec: str) -> dict[str, Any]:
+    """Arguments of `SyntheticSource` from `synthetic:count=100,size=320x240,fps=30,person`.
+
+    Known: count (`count=` alone never ends), size, fps, format, person.
+
+    Raises:
+        UsageError: an unknown or malformed part.
+    """
+    arguments: dict[str, Any] = {}
+    for part in filter(None, spec.removeprefix("synthetic:").split(",")):
+        name, _, value = part.partition("=")
+        try:
+            if name == "count":
+                arguments["count"] = int(value) if value else None
+            elif name == "size":
+                arguments["width"], arguments["height"] = (int(n) for n in value.split("x"))
+            elif name == "fps":
+                arguments["fps"] = float(value)
+            elif name == "format":
+                arguments["format"] = value
+            elif name == "person":
+                arguments["person"] = True
+            else:
+                raise ValueError(name)
+        except ValueError as error:
+            raise UsageError(
+                f"synthetic source: {part!r} is not understood; "
+                "known are count=N, size=WxH, fps=N, format=NAME, person"
+            ) from error
+    return arguments
+
+
+def _open(kind: str, *arguments: Any, **options: Any) -> Source:
+    module, _, attribute = SOURCES[kind].partition(":")
+    source: Source = getattr(import_module(module), attribute)(*arguments, **options)
+    return source
+
+
+def _image_suffixes() -> frozenset[str]:
+    from rvm.sources.images import IMAGE_SUFFIXES
+
+    return IMAGE_SUFFIXES
+
+
+def _not_here(text: str, camera: bool) -> UsageError | UnsafeInputError:
+    if camera:
+        return UsageError(f"{text}: a camera never ends; use `rvm live --camera {text}`")
+    hidden = re.sub(r"(://)[^/@]*@", r"\1***@", text)
+    return UnsafeInputError(f"{hidden}: an address, not a file; give the path of a local file")

@@ -1,0 +1,175 @@
+"""Still pictures as a source: one image held for a while, or a folder of them in order."""
+
+from __future__ import annotations
+
+import re
+import threading
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rvm.errors import InputError, UsageError
+from rvm.frame import PIXEL_FORMATS, SRGB, Frame
+from rvm.sources.base import Source, SourceInfo
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterator
+
+IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".ppm"})
+DEFAULT_FPS = Fraction(30)
+#: Largest image that is decoded, as for video.
+MAX_PIXELS = 8192 * 8192
+
+
+def read_image(path: str | os.PathLike[str]) -> tuple[npt.NDArray[Any], tuple[str, ...]]:
+    """An image file as RGB (rows, columns, 3), uint8 or uint16, turned as its EXIF data says.
+
+    Alpha is dropped (a note says so); gray becomes RGB. The second value is notes for the user.
+
+    Raises:
+        InputError: missing, or not an image that can be decoded.
+    """
+    import cv2
+
+    path = Path(path)
+    try:
+        data = np.frombuffer(path.read_bytes(), np.uint8)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(f"{path}: cannot be opened ({str(reason).lower()})") from error
+    try:
+        # IMREAD_UNCHANGED would keep alpha, but also ignore the EXIF orientation.
+        picture = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH) if data.size else None
+    except cv2.error:
+        picture = None
+    if picture is None:
+        raise InputError(f"{path}: not an image that can be read")
+    if picture.dtype not in (np.uint8, np.uint16):
+        raise InputError(f"{path}: {picture.dtype} samples; only 8 and 16 bit images are read")
+    notes = ("transparency of the image is ignored",) if _has_alpha(bytes(data[:64])) else ()
+    return np.ascontiguousarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)), notes
+
+
+def image_files(folder: Path) -> list[Path]:
+    """The images of a folder in natural order (`2.png` before `10.png`).
+
+    Raises:
+        InputError: the folder cannot be read, or holds no image.
+    """
+    try:
+        files = [path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES]
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be listed ({str(error.strerror).lower()})") from error
+    files = [path for path in files if path.is_file()]
+    if not files:
+        raise InputError(f"{folder}: no images in this folder ({_suffix_list()})")
+    return sorted(files, key=_natural_key)
+
+
+class ImagesSource(Source):
+    """Images shown one after the other at `fps`; a single one is repeated for `hold_seconds`.
+
+    Frames are `rgb24` or `rgb48`, sRGB; frame i has pts i in units of 1/fps.
+
+    Args:
+        path: an image, or a folder of images (natural order).
+        fps: frames a second.
+        hold_seconds: how long a single image is shown; None shows it for one frame.
+        loop: start over at the end, for ever.
+
+    Raises:
+        InputError: nothing to read, or the first image cannot be read; from the iterator, if a
+            later one cannot.
+        UsageError: `fps` or `hold_seconds` is not positive.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        fps: Fraction | float = DEFAULT_FPS,
+        hold_seconds: float | None = None,
+        loop: bool = False,
+    ) -> None:
+        if fps <= 0 or (hold_seconds is not None and hold_seconds <= 0):
+            raise UsageError(
+                f"frames a second ({fps}) and seconds ({hold_seconds}) must be above 0"
+            )
+        path = Path(path)
+        self._files = image_files(path) if path.is_dir() else [path]
+        self._rate = Fraction(fps).limit_denominator(1001)
+        self._repeats = 1
+        if len(self._files) == 1 and hold_seconds is not None:
+            self._repeats = max(1, round(hold_seconds * self._rate))
+        self._loop = loop
+        self._closed = threading.Event()
+        self._first, notes = read_image(self._files[0])
+        self.info = self._describe(str(path), notes)
+
+    def __iter__(self) -> Iterator[Frame]:
+        index = 0
+        while not self._closed.is_set():
+            for path in self._files:
+                image = self._first if path is self._files[0] else read_image(path)[0]
+                for _ in range(self._repeats):
+                    if self._closed.is_set():
+                        return
+                    yield self._frame(image, index)
+                    index += 1
+            if not self._loop:
+                return
+
+    def close(self) -> None:
+        """End the iteration."""
+        self._closed.set()
+
+    def _frame(self, image: npt.NDArray[Any], index: int) -> Frame:
+        return Frame(
+            planes=(image,),
+            format=_format_of(image),
+            width=image.shape[1],
+            height=image.shape[0],
+            pts=index,
+            time_base=1 / self._rate,
+            index=index,
+            colour=SRGB,
+            duration=1,
+        )
+
+    def _describe(self, name: str, notes: tuple[str, ...]) -> SourceInfo:
+        count = None if self._loop else len(self._files) * self._repeats
+        return SourceInfo(
+            name=name,
+            width=self._first.shape[1],
+            height=self._first.shape[0],
+            format=_format_of(self._first),
+            colour=SRGB,
+            time_base=1 / self._rate,
+            frame_rate=self._rate,
+            frame_count=count,
+            duration_seconds=None if count is None else float(count / self._rate),
+            notes=notes,
+        )
+
+
+def _format_of(image: npt.NDArray[Any]) -> Any:
+    return PIXEL_FORMATS["rgb24" if image.dtype == np.uint8 else "rgb48"]
+
+
+def _natural_key(path: Path) -> list[tuple[int, int, str]]:
+    """Runs of digits compare as numbers, the rest as lower-case text."""
+    parts = re.split(r"(\d+)", path.name.lower())
+    return [(1, int(part), "") if part.isdigit() else (0, 0, part) for part in parts if part]
+
+
+def _has_alpha(head: bytes) -> bool:
+    """Whether a PNG header declares an alpha channel (colour types 4 and 6)."""
+    return head[:8] == b"\x89PNG\r\n\x1a\n" and len(head) > 25 and head[25] in (4, 6)
+
+
+def _suffix_list() -> str:
+    return ", ".join(sorted(suffix[1:] for suffix in IMAGE_SUFFIXES))
