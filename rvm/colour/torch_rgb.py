@@ -6,7 +6,7 @@ model sees the same picture on a GPU as on a CPU (to about a code value where re
 
 from __future__ import annotations
 
-import math
+import dataclasses
 
 import numpy as np
 import torch
@@ -104,8 +104,6 @@ def upload(frame: Frame, device: torch.device) -> Frame:
 
     8-bit planes become uint8 tensors; deeper ones uint16, or int32 on MPS, which has no uint16.
     """
-    import dataclasses
-
     planes = tuple(_to_device(plane, device) for plane in frame.planes)
     if all(new is old for new, old in zip(planes, frame.planes, strict=True)):
         return frame
@@ -116,8 +114,8 @@ def _to_device(plane: object, device: torch.device) -> Tensor:
     if isinstance(plane, Tensor):
         return plane if plane.device == device else plane.to(device)
     array = np.asarray(plane)
-    if not array.flags.writeable or math.prod(array.strides) <= 0:
-        array = array.copy()  # torch wants to be able to write, and no backward strides
+    if not array.flags.writeable or min(array.strides) < 0:
+        array = array.copy()  # torch warns of memory it may not write, and wants forward strides
     if array.dtype == np.uint16 and device.type == "mps":
         array = array.astype(np.int32)
     return torch.from_numpy(array).to(device)

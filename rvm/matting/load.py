@@ -67,10 +67,30 @@ def _open_onnxruntime(request: Request) -> Engine:
     )
 
 
+def _open_torch(request: Request) -> Engine:
+    from rvm.matting.torch_engine import open_torch
+
+    data, entry = read_verified(request.model)
+    return open_torch(
+        data,
+        name=entry.name if entry else request.model.name,
+        format=request.model.format,
+        device=request.device,
+        entry=entry,
+        ratio=request.ratio,
+        threads=request.threads,
+        precision=request.precision,
+        reason=request.reason,
+    )
+
+
 #: Registry name -> engine. "fake" needs no model and is handled before.
 ENGINES: Mapping[str, EngineKind] = {
     "onnxruntime": EngineKind(
         "onnxruntime", ("onnx",), _open_onnxruntime, "pip install onnxruntime-gpu"
+    ),
+    "torch": EngineKind(
+        "torch", ("safetensors", "pth"), _open_torch, "pip install rvm-matting[torch]"
     ),
 }
 
@@ -148,4 +168,6 @@ def _open_engine(
 
 
 def _pick(model: LocatedModel, device: Device) -> tuple[str, str]:
+    if model.format in ENGINES["torch"].formats:
+        return "torch", f"it opens {model.format} weights"
     return "onnxruntime", "it runs ONNX models"

@@ -58,13 +58,13 @@ def luma_guide(frame: Frame) -> LumaGuide:
         plane = cv2.transform(plane, LUMA_709)
     scale, offset = scales_and_offsets(frame.format, frame.colour.range)
     if frame.colour.is_hdr or frame.colour.transfer == "linear":
-        table = _display_luma(frame.format, frame.colour)
+        table = display_luma(frame.format, frame.colour)
         return LumaGuide(np.take(table, plane, mode="clip"), 1 / 255, 0.0)
     return LumaGuide(plane, float(1 / scale[0]), float(-offset[0] / scale[0]))
 
 
 @functools.lru_cache(maxsize=4)
-def _display_luma(pixels: PixelFormat, colour: ColourTags) -> ByteImage:
+def display_luma(pixels: PixelFormat, colour: ColourTags) -> ByteImage:
     """Code of a grey -> display-referred luma 0..255, by converting a ramp of greys."""
     codes = np.arange(pixels.max_value + 1, dtype=pixels.dtype)[None, :]
     if pixels.family == "rgb":

@@ -53,7 +53,8 @@ class ModelEntry:
             by its path.
         bytes: pinned size, or None.
         default: True for the model that runs when none is named.
-        size: (width, height) of the network's input that the model does best with, or None.
+        long_side: long side of the network's input that the model does best with, or None.
+        size_multiple: both sides of that input are multiples of this, or None.
     """
 
     name: str
@@ -67,7 +68,8 @@ class ModelEntry:
     sha256: str | None = None
     bytes: int | None = None
     default: bool = False
-    size: tuple[int, int] | None = None
+    long_side: int | None = None
+    size_multiple: int | None = None
 
     @property
     def loadable(self) -> bool:
@@ -168,8 +170,6 @@ def _read_manifest(path: Path) -> dict[str, ModelEntry]:
 
 
 def _entry(path: Path, name: str, fields: dict[str, Any]) -> ModelEntry:
-    if "size" in fields:
-        fields = fields | {"size": tuple(fields["size"])}
     try:
         entry = ModelEntry(name=name, **fields)
     except TypeError as error:
