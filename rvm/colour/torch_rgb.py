@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from rvm.colour import primaries, ranges, rgb, transfer
+from rvm.colour import primaries, ranges, rgb, torch_transfer
 from rvm.frame import ColourTags, Frame
 
 
@@ -30,9 +30,9 @@ def network_rgb(frame: Frame, width: int, height: int) -> Tensor:
     code = torch.cat([resample(as_nchw(plane), width, height) for plane in frame.planes], 1)
     picture = affine(code, ranges.code_to_rgb(frame.format, frame.colour))
     if frame.colour.is_hdr:
-        picture = _light_to_srgb(_roll_off(_light_in_709(picture, frame.colour)))
+        picture = torch_transfer.from_light("srgb", _roll_off(_light_in_709(picture, frame.colour)))
     elif frame.colour.transfer == "linear":
-        picture = _light_to_srgb(picture)
+        picture = torch_transfer.from_light("srgb", picture)
     return picture.clamp_(0, 1)
 
 
@@ -62,27 +62,10 @@ def affine(image: Tensor, matrix: np.ndarray[tuple[int, ...], np.dtype[np.float6
 
 
 def _light_in_709(signal: Tensor, tags: ColourTags) -> Tensor:
-    light = _pq_to_light(signal.clamp(0, 1)) if tags.transfer == "pq" else _hlg_to_light(signal)
+    light = torch_transfer.to_light(tags.transfer, signal)
     if tags.primaries == "bt709":
         return light
     return affine(light, primaries.convert(tags.primaries, "bt709"))
-
-
-def _pq_to_light(signal: Tensor) -> Tensor:
-    """SMPTE ST 2084, equation 4.1; 1 is diffuse white."""
-    root = signal.pow(1 / transfer._M2)
-    ratio = (root - transfer._C1).clamp_min(0) / (transfer._C2 - transfer._C3 * root)
-    return ratio.pow(1 / transfer._M1) * (transfer._PQ_PEAK_NITS / transfer.REFERENCE_WHITE_NITS)
-
-
-def _hlg_to_light(signal: Tensor) -> Tensor:
-    """BT.2100 table 5: inverse OETF, then the OOTF at the nominal peak; 1 is diffuse white."""
-    signal = signal.clamp(0, 1)
-    high = (torch.exp((signal - transfer._HLG_C) / transfer._HLG_A) + transfer._HLG_B) / 12
-    scene = torch.where(signal <= 0.5, signal * signal / 3, high)
-    luma = affine(scene, transfer._BT2020_LUMA[None].astype(np.float64))
-    peak = transfer.HLG_PEAK_NITS / transfer.REFERENCE_WHITE_NITS
-    return peak * scene * luma.clamp_min(0).pow(transfer.HLG_GAMMA - 1)
 
 
 def _roll_off(light: Tensor) -> Tensor:
@@ -90,13 +73,6 @@ def _roll_off(light: Tensor) -> Tensor:
     room = 1 - rgb._KNEE
     over = (light - rgb._KNEE).clamp_min(0)
     return light.clamp_max(rgb._KNEE) + room * (1 - torch.exp(-over / room))
-
-
-def _light_to_srgb(light: Tensor) -> Tensor:
-    """IEC 61966-2-1, clamped to 0..1."""
-    light = light.clamp(0, 1)
-    curve = 1.055 * light.pow(1 / 2.4) - 0.055
-    return torch.where(light <= 0.0031308, light * 12.92, curve)
 
 
 def upload(frame: Frame, device: torch.device) -> Frame:

@@ -22,11 +22,11 @@ REFERENCE_WHITE_NITS = 203.0
 HLG_PEAK_NITS = 1000.0
 HLG_GAMMA = 1.2
 
-_PQ_PEAK_NITS = 10000.0
-_M1, _M2 = 2610 / 16384, 2523 / 4096 * 128
-_C1, _C2, _C3 = 3424 / 4096, 2413 / 4096 * 32, 2392 / 4096 * 32
-_HLG_A, _HLG_B, _HLG_C = 0.17883277, 0.28466892, 0.55991073
-_BT2020_LUMA = np.array([0.2627, 0.6780, 0.0593], np.float32)
+PQ_PEAK_NITS = 10000.0
+PQ_M1, PQ_M2 = 2610 / 16384, 2523 / 4096 * 128
+PQ_C1, PQ_C2, PQ_C3 = 3424 / 4096, 2413 / 4096 * 32, 2392 / 4096 * 32
+HLG_A, HLG_B, HLG_C = 0.17883277, 0.28466892, 0.55991073
+BT2020_LUMA = np.array([0.2627, 0.6780, 0.0593], np.float32)
 
 
 def to_light(transfer: Transfer, signal: FloatImage) -> FloatImage:
@@ -79,33 +79,33 @@ def _light_to_srgb(light: FloatImage) -> FloatImage:
 
 def _pq_to_nits(signal: FloatImage) -> FloatImage:
     """SMPTE ST 2084, equation 4.1."""
-    root = np.power(signal, np.float32(1 / _M2))
-    ratio = np.maximum(root - np.float32(_C1), 0) / (np.float32(_C2) - np.float32(_C3) * root)
-    return np.asarray(_PQ_PEAK_NITS * np.power(ratio, 1 / _M1), np.float32)
+    root = np.power(signal, np.float32(1 / PQ_M2))
+    ratio = np.maximum(root - np.float32(PQ_C1), 0) / (np.float32(PQ_C2) - np.float32(PQ_C3) * root)
+    return np.asarray(PQ_PEAK_NITS * np.power(ratio, 1 / PQ_M1), np.float32)
 
 
 def _nits_to_pq(nits: FloatImage) -> FloatImage:
     """SMPTE ST 2084, equation 5.1."""
-    root = np.power(np.minimum(nits / np.float32(_PQ_PEAK_NITS), 1), np.float32(_M1))
-    ratio = (np.float32(_C1) + np.float32(_C2) * root) / (1 + np.float32(_C3) * root)
-    return np.asarray(np.power(ratio, np.float32(_M2)), np.float32)
+    root = np.power(np.minimum(nits / np.float32(PQ_PEAK_NITS), 1), np.float32(PQ_M1))
+    ratio = (np.float32(PQ_C1) + np.float32(PQ_C2) * root) / (1 + np.float32(PQ_C3) * root)
+    return np.asarray(np.power(ratio, np.float32(PQ_M2)), np.float32)
 
 
 def _hlg_to_nits(signal: FloatImage) -> FloatImage:
     """BT.2100 table 5: inverse OETF, then the OOTF at the nominal peak."""
     low = signal * signal / 3
-    high = (np.exp((signal - np.float32(_HLG_C)) / np.float32(_HLG_A)) + np.float32(_HLG_B)) / 12
+    high = (np.exp((signal - np.float32(HLG_C)) / np.float32(HLG_A)) + np.float32(HLG_B)) / 12
     scene = np.where(signal <= 0.5, low, high)
-    luma = (scene @ _BT2020_LUMA)[..., None]
+    luma = (scene @ BT2020_LUMA)[..., None]
     return np.asarray(HLG_PEAK_NITS * scene * np.power(luma, HLG_GAMMA - 1), np.float32)
 
 
 def _nits_to_hlg(nits: FloatImage) -> FloatImage:
     display = nits / np.float32(HLG_PEAK_NITS)
-    luma = np.maximum(display @ _BT2020_LUMA, 1e-9)[..., None]
+    luma = np.maximum(display @ BT2020_LUMA, 1e-9)[..., None]
     scene = np.clip(display * np.power(luma, np.float32(1 / HLG_GAMMA - 1)), 0, 1)
-    log = np.log(np.maximum(12 * scene - np.float32(_HLG_B), 1e-6))
-    high = np.float32(_HLG_A) * log + np.float32(_HLG_C)
+    log = np.log(np.maximum(12 * scene - np.float32(HLG_B), 1e-6))
+    high = np.float32(HLG_A) * log + np.float32(HLG_C)
     return np.asarray(
         np.clip(np.where(scene <= 1 / 12, np.sqrt(3 * scene), high), 0, 1), np.float32
     )

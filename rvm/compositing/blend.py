@@ -140,33 +140,6 @@ def shifted(front: Samples, change: Samples, alpha: Alpha, max_value: int) -> Sa
     return np.where(is_mixed(alpha), moved.astype(front.dtype), front)
 
 
-def shifted_runs(
-    foreground: Samples, alpha: Alpha, change: Samples, out: Samples, max_value: int
-) -> None:
-    """Write `shifted` into the runs of `out` that hold a mixed alpha; leave the rest.
-
-    Args:
-        as for `blend_plane`.
-    """
-    channels = out.shape[2] if out.ndim == 3 else 1
-    flat = [np.ascontiguousarray(part).reshape(-1, channels) for part in (foreground, change)]
-    weights = alpha.reshape(-1, 1)
-    target = out.reshape(-1, channels)
-    end = alpha.size // _RUN * _RUN
-    runs = mixed_runs(alpha)
-    if runs.size:
-        front, extra = (_gather(part, runs, end) for part in flat)
-        weight = _gather(weights, runs, end, channels)
-        rows = target[:end].reshape(-1, _RUN * channels)
-        rows[runs] = np.where(
-            is_mixed(weight), shifted(front, extra, weight, max_value), rows[runs]
-        )
-    if end < alpha.size:
-        tail = slice(end, None)
-        new = shifted(flat[0][tail], flat[1][tail], weights[tail], max_value)
-        target[tail] = np.where(is_mixed(weights[tail]), new, target[tail])
-
-
 def is_mixed(alpha: Alpha) -> npt.NDArray[np.bool_]:
     """Where 0 < alpha < 255; alpha - 1 wraps 0 to 255, so mixed is what lies below 254."""
     return np.asarray((alpha - np.uint8(1)) < 254)

@@ -34,6 +34,8 @@ _WIDEST = 0.045
 _SMALL_SIGMA = 2.5
 #: How much more a white sample weighs than a black one.
 _HIGHLIGHTS = 3.0
+#: Added to the sum of weights, so that no background within reach is not a division by zero.
+_SETTLE = 1e-4
 
 
 class Blur(Background):
@@ -66,11 +68,11 @@ class Blur(Background):
         blurred = weighted_blur(small, weight, sigma / (1 << shift), frame.format)
         return frame.with_picture(self._enlarged(blurred, frame))
 
-    def _enlarged(self, blurred: FloatImage, frame: Frame) -> tuple[npt.NDArray[Any], ...]:
+    def _enlarged(self, blurred: list[FloatImage], frame: Frame) -> tuple[npt.NDArray[Any], ...]:
         pixels = frame.format
-        small = chroma.round_to(blurred, pixels.dtype, pixels.max_value)
+        small = [chroma.round_to(part, pixels.dtype, pixels.max_value) for part in blurred]
+        parts = [chroma.merge((*small,))] if pixels.family == "rgb" else small
         planes = self._pool.take(pixels, frame.width, frame.height)
-        parts = [small] if pixels.family == "rgb" else cv2.split(small)
         for part, plane in zip(parts, planes, strict=True):
             size = (plane.shape[1], plane.shape[0])
             cv2.resize(part, size, dst=plane, interpolation=cv2.INTER_LINEAR)
@@ -82,11 +84,12 @@ def cell_shift(sigma: float) -> int:
     return max(0, math.floor(math.log2(max(1.0, sigma / _SMALL_SIGMA))))
 
 
-def small_planes(frame: Frame, shift: int) -> FloatImage:
-    """Code values (rows, columns, 3) of the frame, averaged over cells of 2^shift pixels."""
+def small_planes(frame: Frame, shift: int) -> list[FloatImage]:
+    """The three channels in code values, averaged over cells of 2^shift pixels."""
     columns, rows = -(-frame.width >> shift), -(-frame.height >> shift)
-    planes = tuple(chroma.resample(plane, columns, rows) for plane in frame.planes)
-    return np.asarray(chroma.merge(planes), np.float32)
+    small = [chroma.resample(plane, columns, rows) for plane in frame.planes]
+    channels = cv2.split(small[0]) if frame.format.family == "rgb" else small
+    return [np.asarray(channel, np.float32) for channel in channels]
 
 
 def background_weight(alpha: npt.NDArray[np.uint8], shift: int) -> FloatImage:
@@ -111,30 +114,40 @@ def _cell_maximum(alpha: npt.NDArray[np.uint8], cell: int) -> npt.NDArray[np.uin
 
 
 def weighted_blur(
-    code: FloatImage, weight: FloatImage, sigma: float, pixels: PixelFormat
-) -> FloatImage:
+    channels: list[FloatImage], weight: FloatImage, sigma: float, pixels: PixelFormat
+) -> list[FloatImage]:
     """Gaussian mean of the background only.
 
     Args:
-        code: (rows, columns, 3) code values.
+        channels: three (rows, columns) arrays of code values.
         weight: (rows, columns) 0..1; 0 where the person is.
         sigma: standard deviation in samples.
         pixels: the format, which tells luma from chroma.
 
     Returns:
-        (rows, columns, 3) float32; where no background is within reach, its overall mean.
+        three (rows, columns) float32; where no background is within reach, its overall mean.
     """
-    weight = weight * highlight_gain(code, pixels)
-    total = float(weight.sum())
-    mean = (code * weight[..., None]).sum((0, 1)) / total if total > 0 else code.mean((0, 1))
-    centred = cv2.merge([*cv2.split((code - mean) * weight[..., None]), weight])
-    soft = cv2.GaussianBlur(centred, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
-    # The small constant settles 0 / 0 deep inside the person on the overall mean.
-    return np.asarray(soft[..., :3] / (soft[..., 3:] + np.float32(1e-4)) + mean, np.float32)
+    weight = weight * highlight_gain(channels, pixels)
+    total = _gaussian(weight, sigma) + np.float32(_SETTLE)
+    return [_weighted_mean(channel, weight, total, sigma) for channel in channels]
 
 
-def highlight_gain(code: FloatImage, pixels: PixelFormat) -> FloatImage:
+def _weighted_mean(
+    channel: FloatImage, weight: FloatImage, total: FloatImage, sigma: float
+) -> FloatImage:
+    everywhere = float(weight.sum())
+    mean = float((channel * weight).sum()) / everywhere if everywhere > 0 else channel.mean()
+    # Around the mean, 0 / _SETTLE deep inside the person becomes the mean itself.
+    return np.asarray(_gaussian((channel - mean) * weight, sigma) / total + mean, np.float32)
+
+
+def _gaussian(samples: FloatImage, sigma: float) -> FloatImage:
+    blurred = cv2.GaussianBlur(samples, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
+    return np.asarray(blurred, np.float32)
+
+
+def highlight_gain(channels: list[FloatImage], pixels: PixelFormat) -> FloatImage:
     """(rows, columns) 1..1 + _HIGHLIGHTS, growing with the cube of brightness."""
-    luma = code.max(axis=2) if pixels.family == "rgb" else code[..., 0]
+    luma = np.maximum.reduce(channels) if pixels.family == "rgb" else channels[0]
     bright = luma / np.float32(pixels.max_value)
-    return np.asarray(1 + _HIGHLIGHTS * bright * bright * bright, np.float32)
+    return np.asarray(1 + np.float32(_HIGHLIGHTS) * bright * bright * bright, np.float32)
