@@ -48,6 +48,10 @@ class _Command:
 _COMMANDS = {
     "convert": _Command("convert:convert_command", "Replace the background of a video."),
     "live": _Command("live:live_command", "A camera, live, into a virtual webcam."),
+    "demo": _Command("demo:demo_command", "Make a small film that shows what it does."),
+    "devices": _Command("devices:devices_command", "Cameras, virtual webcams, GPUs, encoders."),
+    "doctor": _Command("doctor:doctor_command", "Check that everything is in place."),
+    "bench": _Command("bench:bench_command", "Measure every stage on this machine."),
     "models": _Command("models:models_app", "List, fetch and check models."),
 }
 

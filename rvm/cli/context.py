@@ -23,9 +23,16 @@ class Job:
     """One input and where its results go."""
 
     input: str
-    output: Path | None
-    matte: Path | None
-    foreground: Path | None
+    output: str | None
+    matte: str | None
+    foreground: str | None
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """What it writes."""
+        return tuple(
+            path for path in (self.output, self.matte, self.foreground) if path is not None
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +89,7 @@ def convert_context(
         example = Path(inputs[0]).stem + ".out.mp4"
         raise UsageError(f"nothing to write: give -o FILE (for instance -o {example}) or --matte")
     if len(inputs) == 1:
-        targets = (None if name is None else Path(name) for name in (output, matte, foreground))
-        jobs = [Job(inputs[0], *targets)]
+        jobs = [Job(inputs[0], output, matte, foreground)]
     else:
         suffix = ".mov" if settings.background == "transparent" else ".mp4"
         jobs = [
@@ -99,20 +105,21 @@ def convert_context(
     return ConvertContext(tuple(jobs), settings)
 
 
-def _in_folder(folder: str | None, one: str, suffix: str) -> Path | None:
+def _in_folder(folder: str | None, one: str, suffix: str) -> str | None:
     """`folder/talk.mp4` for `clips/talk.mov`; pictures stay pictures."""
     if folder is None:
         return None
     path = PurePath(one)
-    return Path(folder) / (path.stem + (".png" if path.suffix.lower() in _PICTURES else suffix))
+    name = path.stem + (".png" if path.suffix.lower() in _PICTURES else suffix)
+    return str(Path(folder) / name)
 
 
 def _refuse_collisions(jobs: Sequence[Job]) -> None:
     sources = {Path(job.input).resolve() for job in jobs}
     seen: set[Path] = set()
     for job in jobs:
-        for path in filter(None, (job.output, job.matte, job.foreground)):
-            where = path.resolve()
+        for path in job.outputs:
+            where = Path(path).resolve()
             if where in sources:
                 raise UsageError(f"{path} is an input; write the result somewhere else")
             if where in seen:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,12 +32,12 @@ def run_convert(
     from rvm.api import convert
 
     if len(context.jobs) == 1:
-        return _run(convert, context.arguments(context.jobs[0]), console, progress, json)
+        return run_pipeline(convert, context.arguments(context.jobs[0]), console, progress, json)
     failed = 0
     for job in context.jobs:
         try:
-            _make_folders(job.output, job.matte, job.foreground)
-            code = _run(convert, context.arguments(job), console, progress, json)
+            _make_folders(job.outputs)
+            code = run_pipeline(convert, context.arguments(job), console, progress, json)
         except RvmError as error:
             failed += 1
             _tell_failure(job.input, error, console, json)
@@ -53,10 +53,10 @@ def run_live(context: LiveContext, console: Console, *, progress: ProgressMode, 
     """Run until the end, a limit or a signal; return the exit code."""
     from rvm.api import live
 
-    return _run(live, context.arguments(), console, progress, json)
+    return run_pipeline(live, context.arguments(), console, progress, json)
 
 
-def _run(
+def run_pipeline(
     function: Callable[..., Report],
     arguments: dict[str, Any],
     console: Console,
@@ -107,10 +107,10 @@ def _tell_failure(name: str, error: RvmError, console: Console, json: bool) -> N
         console.json({"input": name, "error": str(error), "exit_code": error.exit_code})
 
 
-def _make_folders(*paths: Path | None) -> None:
+def _make_folders(paths: Iterable[str]) -> None:
     for path in paths:
-        if path is not None:
-            try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise OutputError(f"{path.parent}: cannot be made: {error.strerror}") from None
+        folder = Path(path).parent
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"{folder}: cannot be made: {error.strerror}") from None

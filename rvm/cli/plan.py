@@ -12,8 +12,10 @@ from rvm.errors import OutputError, OutputExistsError
 
 if TYPE_CHECKING:
     from rvm.cli.console import Console
-    from rvm.cli.context import ConvertContext
+    from rvm.cli.context import ConvertContext, LiveContext
+    from rvm.config import ConvertSettings, LiveSettings
     from rvm.config_sources import Resolved
+    from rvm.matting.base import EngineInfo
 
 
 def show_settings(command: str, resolved: Resolved[Any], console: Console, *, json: bool) -> int:
@@ -32,57 +34,71 @@ def show_settings(command: str, resolved: Resolved[Any], console: Console, *, js
 
 
 def plan_convert(context: ConvertContext, console: Console, *, json: bool) -> int:
-    """Open every input, load the model, read the background, look at the outputs; write nothing.
+    """Load the model, read the background, open every input, look at the outputs; write nothing.
 
     Raises:
         RvmError: what the run itself would fail with at its start.
     """
-    from rvm.compositing import make_compositor
-    from rvm.matting import load_engine
     from rvm.sources import open_source
 
     settings = context.settings
-    engine = load_engine(
-        settings.model,
-        engine=settings.engine,
-        device=settings.device,
-        downsample_ratio=settings.downsample_ratio,
-    )
-    info = engine.info
-    engine.close()
-    make_compositor(settings.background or "none").close()
-    console.say(f"rvm: {describe_engine(info)}")
+    engine = _try_matting(settings, console)
     for job in context.jobs:
-        outputs = [path for path in (job.output, job.matte, job.foreground) if path is not None]
-        for path in outputs:
+        for path in job.outputs:
             _check_output(path, settings.overwrite)
         with open_source(
             job.input,
             start_seconds=settings.start_seconds,
             duration_seconds=settings.duration_seconds,
         ) as source:
-            console.say(f"rvm: {describe_source(source.info)}")
-            for note in source.info.notes:
-                console.say(f"rvm: note: {note}")
-            plan = {
-                "input": job.input,
-                "outputs": [str(path) for path in outputs],
-                "width": source.info.width,
-                "height": source.info.height,
-                "frames_total": source.info.frame_count,
-                **dataclasses.asdict(info),
-            }
-        console.say(f"rvm: would write {', '.join(map(str, outputs))}")
+            info = source.info
+        console.say(f"rvm: {describe_source(info)}")
+        for note in info.notes:
+            console.say(f"rvm: note: {note}")
+        console.say(f"rvm: would write {', '.join(job.outputs)}")
         if json:
-            console.json(plan)
+            plan = {"input": job.input, "outputs": job.outputs, "frames_total": info.frame_count}
+            plan |= {"width": info.width, "height": info.height}
+            console.json(plan | dataclasses.asdict(engine))
     return 0
 
 
-def _check_output(path: Path, overwrite: bool) -> None:
-    if path.exists() and not overwrite:
+def plan_live(context: LiveContext, console: Console, *, json: bool) -> int:
+    """Load the model, read the background, look at the output; no camera is switched on.
+
+    Raises:
+        RvmError: what the run itself would fail with, the camera and the webcam apart.
+    """
+    settings = context.settings
+    engine = _try_matting(settings, console)
+    if settings.to.partition(":")[0] not in ("virtualcam", "null"):
+        _check_output(settings.to, settings.overwrite)
+    console.say(f"rvm: would show camera {settings.camera} on {settings.to}")
+    if json:
+        plan = {"input": settings.camera, "outputs": [settings.to]}
+        console.json(plan | dataclasses.asdict(engine))
+    return 0
+
+
+def _try_matting(settings: ConvertSettings | LiveSettings, console: Console) -> EngineInfo:
+    from rvm.compositing import make_compositor
+    from rvm.matting import load_engine
+
+    make_compositor(settings.background or "none").close()
+    engine = load_engine(
+        settings.model,
+        engine=settings.engine,
+        device=settings.device,
+        downsample_ratio=settings.downsample_ratio,
+    )
+    engine.close()
+    console.say(f"rvm: {describe_engine(engine.info)}")
+    return engine.info
+
+
+def _check_output(name: str, overwrite: bool) -> None:
+    path = Path(name)
+    if path.is_file() and not overwrite:
         raise OutputExistsError(f"{path} exists; add -y to replace it, or choose another name")
-    folder = path.parent
-    while not folder.exists():
-        folder = folder.parent
-    if not folder.is_dir():
-        raise OutputError(f"{path}: {folder} is not a folder")
+    if not path.parent.is_dir():
+        raise OutputError(f"{path}: the folder {path.parent} does not exist; make it first")

@@ -32,7 +32,7 @@ class Reporter(ABC):
     def update(self, progress: Progress) -> None:
         """Show how far it is."""
 
-    def close(self) -> None:  # noqa: B027
+    def close(self) -> None:
         """Leave the terminal as it was. Idempotent."""
 
 

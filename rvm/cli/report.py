@@ -25,9 +25,9 @@ def tell(report: Report, console: Console, *, json: bool) -> None:
 
 def summary(report: Report) -> list[str]:
     """Two or three lines: what came out, what was lost, how late it was."""
-    written = ", ".join(map(str, report.outputs)) or "no file"
+    written = "".join(f"{path}, " for path in report.outputs).removesuffix(", ")
     lines = [
-        f"{written}: {report.frames_out} frames in {report.seconds:.1f} s "
+        f"{f'{written}: ' if written else ''}{report.frames_out} frames in {report.seconds:.1f} s "
         f"({report.fps:.1f} a second, {report.peak_rss_mb:.0f} MiB)"
     ]
     if report.dropped or report.damaged or report.reopened:

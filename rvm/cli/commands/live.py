@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rvm.cli.context import LiveContext
 from rvm.cli.controller import run_live
 from rvm.cli.options import Running, Talk, given, options_for
-from rvm.cli.plan import show_settings
+from rvm.cli.plan import plan_live, show_settings
 from rvm.config import LiveSettings
 from rvm.config_sources import resolve
 
@@ -32,4 +32,6 @@ def live_command(
         if running.print_config:
             return show_settings("live", resolved, console, json=talk.json)
         context = LiveContext(resolved.settings)
+        if running.dry_run:
+            return plan_live(context, console, json=talk.json)
         return run_live(context, console, progress=running.progress, json=talk.json)

@@ -1,0 +1,54 @@
+"""`rvm demo`: a small film that shows what the package does, without any input."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from rvm.cli.controller import run_pipeline
+from rvm.cli.options import ProgressMode, Talk
+from rvm.errors import UsageError
+
+_LONGEST_SECONDS = 60.0
+
+
+def demo_command(
+    *,
+    output: Annotated[str, Parameter(name=["--output", "-o"])] = ".",
+    seconds: float = 4.0,
+    background: str | None = None,
+    model: Annotated[str | None, Parameter(name=["--model", "-m"])] = None,
+    device: str = "auto",
+    engine: str = "auto",
+    overwrite: Annotated[bool, Parameter(name=["--overwrite", "-y"], negative=())] = False,
+    progress: ProgressMode = "auto",
+    talk: Talk = Talk(),  # noqa: B008 (frozen)
+) -> int:
+    """Matte a portrait that moves like a hand-held shot; write demo.mp4 and demo.png.
+
+    Args:
+        output: folder to write into.
+        seconds: length of the film.
+        background: as for rvm convert; without it, an evening street is drawn.
+        model: model name or file.
+        device: auto, cpu, cuda, cuda:N or mps.
+        engine: auto or an engine's name.
+        overwrite: replace a demo that is there.
+        progress: auto, bar, json or none.
+    """
+    from rvm.demo import DemoOptions, make_demo
+
+    if not 0 < seconds <= _LONGEST_SECONDS:
+        raise UsageError(f"--seconds: got {seconds:g}, expected above 0 to {_LONGEST_SECONDS:g}")
+    options = DemoOptions(
+        model=model,
+        device=device,
+        engine=engine,
+        background=background,
+        seconds=seconds,
+        overwrite=overwrite,
+    )
+    with talk.console() as console:
+        arguments = {"folder": output, "options": options}
+        return run_pipeline(make_demo, arguments, console, progress, talk.json)
