@@ -103,6 +103,10 @@ def to_video_frame(
         if tags is None:
             tags = tags_for(RGB24 if is_rgb(format_name) else YUV420P, frame)
         picture = _converted(picture, format_name, frame.colour, tags)
+        if format_name.startswith("yuva"):
+            # swscale widens alpha by shifting alone: 255 would become 1020 of 1023.
+            depth = int(format_name.split("p")[1].removesuffix("le") or 8)
+            _copy(samples(picture, 3, depth), _alpha(frame, depth))
     set_tags(picture, tags or frame.colour)
     picture.pts = frame.pts
     picture.time_base = frame.time_base
@@ -132,19 +136,17 @@ def _native(frame: Frame, width: int, height: int, *, alpha: bool) -> av.VideoFr
     pixels = frame.format
     name = native_name(pixels, alpha=alpha)
     picture = av.VideoFrame(width, height, name)
-    opaque = np.broadcast_to(np.uint8(255), (frame.height, frame.width))
-    matte = opaque if frame.alpha is None else as_array(frame.alpha)
     if pixels.family == "rgb":
         packed = samples(picture, 0, pixels.depth, 4 if alpha else 3)
         _copy(packed[..., :3], as_array(frame.planes[0]))
         if alpha:
-            _copy(packed[..., 3], _deepen(matte, 8, pixels.depth))
+            _copy(packed[..., 3], _alpha(frame, pixels.depth))
         return picture
     depth = 16 if name.endswith("16le") else pixels.depth
     for index, plane in enumerate(frame.planes):
         _fill(picture, index, as_array(plane), pixels.depth, depth)
     if alpha:
-        _copy(samples(picture, 3, depth), _deepen(matte, 8, depth))
+        _copy(samples(picture, 3, depth), _alpha(frame, depth))
     return picture
 
 
@@ -165,15 +167,15 @@ def _copy(target: npt.NDArray[Any], source: npt.NDArray[Any]) -> None:
         target[rows:] = target[rows - 1 : rows]
 
 
-def _deepen(matte: npt.NDArray[Any], depth: int, stored_depth: int) -> npt.NDArray[Any]:
-    """Alpha 0..255 to 0..2**stored_depth - 1, both ends exact (the high bits repeat below)."""
-    if depth == stored_depth:
-        return matte
-    wide = matte.astype(np.uint16)
-    if stored_depth == 16:
-        return wide * np.uint16(257)
-    shift = stored_depth - depth
-    return (wide << shift) | (wide >> (depth - shift))
+def _alpha(frame: Frame, depth: int) -> npt.NDArray[Any]:
+    """Alpha widened to `depth` bits, both ends exact (the high bits repeat below)."""
+    if frame.alpha is None:
+        return np.broadcast_to(np.uint16((1 << depth) - 1), (frame.height, frame.width))
+    narrow = as_array(frame.alpha)
+    if depth == 8:
+        return narrow
+    wide = narrow.astype(np.uint16)
+    return wide * np.uint16(257) if depth == 16 else (wide << (depth - 8)) | (wide >> (16 - depth))
 
 
 def _converted(

@@ -40,11 +40,15 @@ class Codec:
         alpha_formats: FFmpeg formats with alpha that it stores; empty if it has none.
         presets: values of `preset`, fastest first; empty if it has no such thing.
         preset: the default one.
+        full_presets: presets for 4:4:4 and alpha, which then take no other (ProRes 4444); the
+            first is the default there.
         preset_option: the encoder's name for it.
         crf: (lowest, default, highest) constant quality, lower is better; None: no such mode.
         crf_option: the encoder's name for it.
         even: True if 4:2:0 and 4:2:2 sizes must be even.
         limited_only: True if it cannot say "full range".
+        says_aspect: True if its own bitstream names the shape of a pixel. (Matroska files are
+            written without it; MP4 and MOV have a place for it.)
         options: always set.
         tag: code of the sample entry in MP4 and MOV, where players insist on one.
         format_names: FFmpeg's names where the encoder takes another form of a layout.
@@ -57,11 +61,13 @@ class Codec:
     alpha_formats: tuple[str, ...] = ()
     presets: tuple[str, ...] = ()
     preset: str = ""
+    full_presets: tuple[str, ...] = ()
     preset_option: str = "preset"
     crf: tuple[float, float, float] | None = None
     crf_option: str = "crf"
     even: bool = False
     limited_only: bool = False
+    says_aspect: bool = False
     options: Mapping[str, str] = field(default_factory=dict)
     tag: str = ""
     format_names: Mapping[str, str] = field(default_factory=dict)
@@ -72,16 +78,25 @@ class Codec:
         return self.format_names.get(name) or (f"{name}le" if deep else name)
 
     def encoder_options(
-        self, crf: float | None, bitrate: int | None, preset: str | None
+        self,
+        crf: float | None = None,
+        bitrate: int | None = None,
+        preset: str | None = None,
+        *,
+        full: bool = False,
     ) -> dict[str, str]:
         """The encoder's options for what the user asked for, else the defaults.
+
+        Args:
+            crf, bitrate, preset: see `rvm.sinks.encoded.Encoding`.
+            full: the picture is stored as 4:4:4 or with alpha.
 
         Raises:
             UsageError: a value this codec does not know, or both `crf` and `bitrate`.
         """
         options = dict(self.options)
         if self.presets:
-            options[self.preset_option] = self._checked_preset(preset)
+            options[self.preset_option] = self._checked_preset(preset, full=full)
         elif preset is not None:
             raise UsageError(f"{self.name} has no presets; leave --preset out")
         if bitrate is not None:
@@ -92,13 +107,21 @@ class Codec:
             raise UsageError(f"{self.name} has no --crf; leave it out")
         return options
 
-    def _checked_preset(self, preset: str | None) -> str:
+    def _checked_preset(self, preset: str | None, *, full: bool) -> str:
         if preset is None:
-            return self.preset
-        if preset not in self.presets:
-            known = ", ".join(self.presets)
+            return self.full_presets[0] if full and self.full_presets else self.preset
+        allowed = self.full_presets if full and self.full_presets else self.presets
+        if preset not in allowed:
+            known = ", ".join(allowed)
             raise UsageError(f"{self.name} has no preset {preset!r}; choose from {known}")
         return preset
+
+    def formats_for(self, preset: str | None) -> tuple[str, ...]:
+        """The formats that go with a preset the user chose, or all."""
+        if not self.full_presets or preset is None:
+            return self.formats
+        full = preset in self.full_presets
+        return tuple(name for name in self.formats if name.startswith("yuv444") == full)
 
     def _checked_crf(self, crf: float | None) -> float:
         low, default, high = self.crf or (0, 0, 0)
@@ -128,11 +151,12 @@ CODECS: Mapping[str, Codec] = {
     for codec in (
         Codec(
             "x264", "libx264", _MP4, _TO_10, presets=_X26X_PRESETS, preset="faster",
-            crf=(0, 18, 51), even=True,
+            crf=(0, 18, 51), even=True, says_aspect=True,
         ),
         Codec(
             "x265", "libx265", _MP4, _ALL_YUV, presets=_X26X_PRESETS, preset="fast",
-            crf=(0, 20, 51), even=True, tag="hvc1", options={"x265-params": "log-level=error"},
+            crf=(0, 20, 51), even=True, says_aspect=True, tag="hvc1",
+            options={"x265-params": "log-level=error"},
         ),
         Codec(
             "vp9", "libvpx-vp9", ("webm", "mkv", "mp4"), _ALL_YUV, ("yuva420p",),
@@ -148,6 +172,7 @@ CODECS: Mapping[str, Codec] = {
         Codec(
             "prores", "prores_ks", ("mov", "mkv"), ("yuv422p10", "yuv444p10"), ("yuva444p10le",),
             presets=_PRORES_PROFILES, preset="hq", preset_option="profile", limited_only=True,
+            full_presets=_PRORES_PROFILES[4:],
             options={"vendor": "apl0", "alpha_bits": "16"},
         ),
         Codec(
@@ -159,12 +184,13 @@ CODECS: Mapping[str, Codec] = {
         ),
         Codec(
             "h264_nvenc", "h264_nvenc", _MP4, ("yuv420p", "yuv444p"), presets=_NVENC_PRESETS,
-            preset="p5", crf=(0, 20, 51), crf_option="cq", even=True, options=_NVENC,
+            preset="p5", crf=(0, 20, 51), crf_option="cq", even=True, says_aspect=True,
+            options=_NVENC,
         ),
         Codec(
             "hevc_nvenc", "hevc_nvenc", _MP4, ("yuv420p", "yuv420p10", "yuv444p"),
             presets=_NVENC_PRESETS, preset="p5", crf=(0, 22, 51), crf_option="cq", even=True,
-            options=_NVENC, tag="hvc1", format_names=_NVENC_DEEP,
+            says_aspect=True, options=_NVENC, tag="hvc1", format_names=_NVENC_DEEP,
         ),
         Codec(
             "av1_nvenc", "av1_nvenc", ("mp4", "mkv", "webm"), _420_TO_10, presets=_NVENC_PRESETS,
@@ -251,7 +277,7 @@ def probe(name: str) -> str:
         context.width, context.height = 256, 256  # type: ignore[attr-defined]
         context.pix_fmt = codec.native_format(codec.formats[0])  # type: ignore[attr-defined]
         context.framerate = 25  # type: ignore[attr-defined]
-        context.options = codec.encoder_options(None, None, None)
+        context.options = codec.encoder_options()
         context.open()
     except (av.FFmpegError, ValueError, OSError) as error:
         logger.debug("%s does not open: %r", name, error)
@@ -264,7 +290,9 @@ def quiet_encoders() -> None:
     os.environ.setdefault("SVT_LOG", "1")
 
 
-def choose_format(codec: Codec, pixels: PixelFormat, *, alpha: bool) -> tuple[str, PixelFormat]:
+def choose_format(
+    codec: Codec, pixels: PixelFormat, *, alpha: bool, preset: str | None = None
+) -> tuple[str, PixelFormat]:
     """The encoder's format nearest to a frame's, never worse than needed.
 
     Returns:
@@ -272,7 +300,7 @@ def choose_format(codec: Codec, pixels: PixelFormat, *, alpha: bool) -> tuple[st
     """
     if alpha:
         return _choose_alpha_format(codec, pixels)
-    candidates = [PIXEL_FORMATS[name] for name in codec.formats]
+    candidates = [PIXEL_FORMATS[name] for name in codec.formats_for(preset)]
     best = min(candidates, key=lambda candidate: _loss(pixels, candidate))
     return codec.native_format(best.name), best
 

@@ -45,6 +45,7 @@ _MOV_OPTIONS = {
 }
 _MKV_OPTIONS = {
     "cluster_time_limit": "200",
+    "avoid_negative_ts": "disabled",  # sound may start a little before the picture; keep both
     "flush_packets": "1",
     "max_interleave_delta": "1000000",
 }
@@ -190,7 +191,10 @@ class EncodedFile:
         codec, note = choose_codec(
             name or wanted.codec, self._extension, alpha=self._alpha, depth=pixels.depth
         )
-        self._options = codec.encoder_options(wanted.crf, wanted.bitrate, wanted.preset)
+        # Refuses at once what the codec does not know; `_choose_format` may set other defaults.
+        self._options = codec.encoder_options(
+            wanted.crf, wanted.bitrate, wanted.preset, full=self._alpha
+        )
         if note and note not in self.notes:
             self.notes.append(note)
         return codec
@@ -215,7 +219,10 @@ class EncodedFile:
 
     def _choose_format(self, frame: Frame) -> None:
         codec, pixels = self._codec, frame.format
-        self._format, stored = choose_format(codec, pixels, alpha=self._alpha)
+        wanted = self._encoding
+        self._format, stored = choose_format(codec, pixels, alpha=self._alpha, preset=wanted.preset)
+        full = self._alpha or stored.chroma_shift == (0, 0)
+        self._options = codec.encoder_options(wanted.crf, wanted.bitrate, wanted.preset, full=full)
         if self._gray and codec.name == "ffv1":
             self._format = "gray"
         self._tags = tags_for(stored, frame, limited_only=codec.limited_only)
@@ -227,10 +234,18 @@ class EncodedFile:
                 f"{width}x{height} is padded to {self._padded[0]}x{self._padded[1]} by repeating "
                 f"the edge: {codec.name} needs even sizes"
             )
-        if stored != pixels and not self._gray:
+        if _is_less(stored, pixels) and not self._gray:
             self.notes.append(f"stored as {self._format}: {codec.name} has no {pixels.name}")
+        if frame.sample_aspect != 1 and not self._keeps_aspect():
+            self.notes.append(
+                f"the pixel shape {frame.sample_aspect} is not stored: .{self._extension} with "
+                f"{codec.name} has no place for it; .mp4 and .mov have"
+            )
         if self._tags.range != frame.colour.range and frame.format.family == "yuv":
             self.notes.append(f"stored with {self._tags.range} range: {codec.name} has no other")
+
+    def _keeps_aspect(self) -> bool:
+        return self._codec.says_aspect or self._extension not in ("mkv", "webm")
 
     def _origin(self, frame: Frame) -> Fraction:
         """The time of the source that becomes zero in the output; never after the first frame."""
@@ -307,6 +322,12 @@ class EncodedFile:
                 if self._partial.temporary.stat().st_size:
                     kept = f"; what was written so far is {self._partial.temporary}"
             raise OutputError(f"{self.path}: {plain_reason(error)}{kept}") from error
+
+
+def _is_less(stored: PixelFormat, original: PixelFormat) -> bool:
+    """True if something of the picture is lost between two layouts."""
+    coarser = any(a > b for a, b in zip(stored.chroma_shift, original.chroma_shift, strict=True))
+    return stored.depth < original.depth or coarser
 
 
 class _Clock:

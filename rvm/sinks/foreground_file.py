@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 class ForegroundFileSink(LayerSink):
-    """Straight foreground colours where alpha is above 0, black elsewhere; no transparency.
+    """Straight foreground colours on and right beside the person, black elsewhere; opaque.
 
-    Colours are not multiplied by alpha: with the matte file they make a pair that any editor
-    can put over any background.
+    Colours are not multiplied by alpha and go on a little beyond the edge: with the matte file
+    they make a pair that any editor can put over any background.
     """
 
     def __init__(

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 _MATTE_TAGS = ColourTags("bt709", "full", "bt709", "bt709")
 
 
+#: Pixels by which colours go on beyond the person, at least.
+_CELL = 16
+
+
 class FrameWriter(Protocol):
     """Something that frames are written into: an encoded file, a folder of images, one image."""
 
@@ -88,45 +92,65 @@ def matte_layer(composite: Composite) -> Frame:
 
 
 def foreground_layer(composite: Composite) -> Frame:
-    """The person's own colours where there is any of the person, black elsewhere.
+    """The person's own colours, not multiplied by alpha; black where nobody is near.
 
-    Straight colours (not multiplied by alpha): together with the matte file they can be put over
-    any background without a dark or coloured rim.
+    Where alpha is mixed it is the model's colour if the model gives one. The colours go on for a
+    few pixels beyond the person, so that encoding or scaling draws no dark rim into the edge:
+    together with the matte this can be put over any background.
     """
+    if composite.picture.alpha is not None:
+        return composite.picture.with_picture(composite.picture.planes)
+    source = composite.source
     alpha = as_array(composite.matte.alpha)
-    pure = composite.picture if composite.picture.alpha is not None else _pure_colours(composite)
-    planes = tuple(as_array(plane) for plane in pure.planes)
-    return pure.with_picture(_black_outside(pure, planes, alpha))
+    far = ~_near(alpha)
+    mixed = alpha < 255
+    planes = [as_array(plane) for plane in source.planes]
+    changes = _colour_changes(composite) or [None] * len(planes)
+    out = []
+    for plane, change, black in zip(planes, changes, _black(source), strict=True):
+        own = plane if change is None else np.where(
+            _at_plane(mixed, plane), _clipped(plane + change, plane, source), plane
+        )  # fmt: skip
+        out.append(np.where(_at_plane(far, plane), plane.dtype.type(black), own))
+    return source.with_picture(tuple(out))
 
 
-def _pure_colours(composite: Composite) -> Frame:
-    """The source with the model's foreground colour where alpha is neither 0 nor 255."""
-    source, residual = composite.source, composite.matte.foreground_residual
-    source = source.with_picture(tuple(as_array(plane) for plane in source.planes))
-    if residual is None:
-        return source
+def _colour_changes(composite: Composite) -> list[npt.NDArray[Any]] | None:
+    """What to add to each plane, in code values, to get the person's pure colour.
+
+    A difference of R'G'B' needs only the linear part of the map to code values, and that commutes
+    with resizing. HDR keeps its own colours: the model saw it tone-mapped.
+    """
+    residual, source = composite.matte.foreground_residual, composite.source
+    if residual is None or source.colour.is_hdr or source.colour.transfer == "linear":
+        return None
     import cv2
 
-    from rvm.colour.rgb import from_srgb8, to_display
+    from rvm.colour.ranges import rgb_to_code
 
-    correction = cv2.resize(as_array(residual), source.size, interpolation=cv2.INTER_LINEAR)
-    image = np.clip(to_display(source) + correction, 0, 1).astype(np.float32)
-    inside = as_array(composite.matte.alpha) == 255
-    mixed = [
-        _chosen(_covers(inside, corrected.shape), own, corrected)
-        for own, corrected in zip(source.planes, from_srgb8(image, source), strict=True)
+    linear = rgb_to_code(source.format, source.colour)[:, :3].astype(np.float32)
+    code = np.asarray(as_array(residual), np.float32) @ linear.T
+    parts = [code] if source.format.family == "rgb" else list(np.moveaxis(code, 2, 0))
+    return [
+        cv2.resize(np.ascontiguousarray(part), plane.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+        for part, plane in zip(parts, source.planes, strict=True)
     ]
-    return source.with_picture(tuple(mixed))
 
 
-def _black_outside(
-    frame: Frame, planes: tuple[npt.NDArray[Any], ...], alpha: npt.NDArray[Any]
-) -> tuple[Plane, ...]:
-    outside = alpha == 0
-    return tuple(
-        _chosen(_covers(outside, plane.shape), np.full_like(plane, black), plane)
-        for plane, black in zip(planes, _black(frame), strict=True)
-    )
+def _clipped(samples: npt.NDArray[Any], plane: npt.NDArray[Any], frame: Frame) -> npt.NDArray[Any]:
+    return np.clip(np.rint(samples), 0, frame.format.max_value).astype(plane.dtype)
+
+
+def _near(alpha: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """True within a cell (`_CELL` pixels) of the cells that hold any of the person."""
+    import cv2
+
+    rows, columns = alpha.shape
+    padded = np.pad(alpha, ((0, -rows % _CELL), (0, -columns % _CELL)))
+    cells = padded.reshape(padded.shape[0] // _CELL, _CELL, -1, _CELL).max(axis=(1, 3))
+    grown = cv2.dilate((cells > 0).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    wide = np.repeat(np.repeat(grown, _CELL, axis=0), _CELL, axis=1)
+    return np.asarray(wide[:rows, :columns], np.bool_)
 
 
 def _black(frame: Frame) -> tuple[int, ...]:
@@ -137,19 +161,8 @@ def _black(frame: Frame) -> tuple[int, ...]:
     return (0 if frame.colour.range == "full" else middle >> 3, middle, middle)
 
 
-def _covers(mask: npt.NDArray[np.bool_], shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:
-    """A mask at a plane's size: True where every pixel under a sample is True."""
-    rows, columns = shape[:2]
-    step_y, step_x = -(-mask.shape[0] // rows), -(-mask.shape[1] // columns)
-    if (step_y, step_x) != (1, 1):
-        pad = (rows * step_y - mask.shape[0], columns * step_x - mask.shape[1])
-        wide = np.pad(mask, ((0, pad[0]), (0, pad[1])), mode="edge")
-        blocks = wide.reshape(rows, step_y, columns, step_x)
-        mask = np.logical_and.reduce(blocks, axis=(1, 3))
-    return mask[..., None] if len(shape) == 3 else mask
-
-
-def _chosen(
-    mask: npt.NDArray[np.bool_], where: npt.NDArray[Any], elsewhere: npt.NDArray[Any]
-) -> npt.NDArray[Any]:
-    return np.where(mask, where, elsewhere).astype(elsewhere.dtype, copy=False)
+def _at_plane(mask: npt.NDArray[np.bool_], plane: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """A mask at a plane's size: the pixel at the top left under each sample decides."""
+    step_y, step_x = -(-mask.shape[0] // plane.shape[0]), -(-mask.shape[1] // plane.shape[1])
+    small = mask[::step_y, ::step_x]
+    return small[..., None] if plane.ndim == 3 else small

@@ -140,6 +140,10 @@ class Passthrough:
     # ── streams and tags ─────────────────────────────────────────────────────────────────────
 
     def _add(self, output: OutputContainer, stream: Stream, extension: str) -> None:
+        if _is_cover(stream) and extension not in ("mkv", "webm"):
+            # MP4 written in fragments would get a second, empty video track with it.
+            self.notes.append(f"cover picture left out: .{extension} is written without; .mkv can")
+            return
         if not _fits(stream, extension):
             if stream.type in ("audio", "subtitle"):
                 self.notes.append(_left_out(stream, extension))
