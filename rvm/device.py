@@ -7,6 +7,7 @@ engine can really use what was found is for the engine to say when it opens.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
 import os
@@ -115,6 +116,17 @@ def cpu_count() -> int:
     )
     quota = _control_group_cores(Path("/sys/fs/cgroup/cpu.max"))
     return max(1, min(cores, quota or cores))
+
+
+@functools.cache
+def cpu_vendor() -> str:
+    """Who made the processor, as it says itself ("GenuineIntel", "AuthenticAMD"); "" if unknown."""
+    with contextlib.suppress(OSError):
+        found = re.search(r"^vendor_id\s*:\s*(\S+)", Path("/proc/cpuinfo").read_text(), re.M)
+        if found:
+            return found[1]
+    named = platform.processor()  # Windows: "Intel64 Family 6 Model 85 Stepping 7, GenuineIntel"
+    return named.rpartition(", ")[2] if ", " in named else ""
 
 
 def choose_threads(wanted: int | None) -> int:

@@ -3,7 +3,11 @@
 The rule of `auto`, in order:
 
 1. The model's format: torch weights (.safetensors, .pth) need the torch engine.
-2. An ONNX graph runs on ONNX Runtime with CUDA where that works, else on the CPU.
+2. An ONNX graph on a GPU runs on ONNX Runtime.
+3. On an Intel processor it runs on OpenVINO where that is installed (2 to 4 times as fast there for
+   MobileNetV3 encoders on a two-core Xeon; on a two-core AMD EPYC it took 1.3 times as long for the
+   compact model and 1.1 times for the reference).
+4. Else on ONNX Runtime.
 """
 
 from __future__ import annotations
@@ -14,7 +18,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from rvm.device import Device, choose_device, choose_precision, is_installed
+from rvm.device import Device, choose_device, choose_precision, cpu_vendor, is_installed
 from rvm.errors import DeviceError, ModelError, UsageError
 from rvm.matting.base import Engine
 from rvm.matting.fake import parse_fake
@@ -52,11 +56,31 @@ class EngineKind:
     install: str
 
 
-def _open_onnxruntime(request: Request) -> Engine:
+def _open_onnxruntime(request: Request, *, tensorrt: bool = False) -> Engine:
     from rvm.matting.onnxruntime_engine import open_onnxruntime
 
     data, entry = read_verified(request.model)
     return open_onnxruntime(
+        data,
+        name=entry.name if entry else request.model.name,
+        device=request.device,
+        entry=entry,
+        ratio=request.ratio,
+        threads=request.threads,
+        tensorrt=tensorrt,
+        reason=request.reason,
+    )
+
+
+def _open_tensorrt(request: Request) -> Engine:
+    return _open_onnxruntime(request, tensorrt=True)
+
+
+def _open_openvino(request: Request) -> Engine:
+    from rvm.matting.openvino_engine import open_openvino
+
+    data, entry = read_verified(request.model)
+    return open_openvino(
         data,
         name=entry.name if entry else request.model.name,
         device=request.device,
@@ -88,6 +112,10 @@ def _open_torch(request: Request) -> Engine:
 ENGINES: Mapping[str, EngineKind] = {
     "onnxruntime": EngineKind(
         "onnxruntime", ("onnx",), _open_onnxruntime, "pip install onnxruntime-gpu"
+    ),
+    "tensorrt": EngineKind("tensorrt", ("onnx",), _open_tensorrt, "pip install tensorrt"),
+    "openvino": EngineKind(
+        "openvino", ("onnx",), _open_openvino, "pip install rvm-matting[openvino]"
     ),
     "torch": EngineKind(
         "torch", ("safetensors", "pth"), _open_torch, "pip install rvm-matting[torch]"
@@ -170,4 +198,6 @@ def _open_engine(
 def _pick(model: LocatedModel, device: Device) -> tuple[str, str]:
     if model.format in ENGINES["torch"].formats:
         return "torch", f"it opens {model.format} weights"
+    if device.kind == "cpu" and is_installed("openvino") and cpu_vendor() == "GenuineIntel":
+        return "openvino", "it is installed, and the fastest on Intel processors"
     return "onnxruntime", "it runs ONNX models"
