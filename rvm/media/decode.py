@@ -146,7 +146,7 @@ class VideoReader:
         duration = picture.duration if picture.duration and picture.duration > 0 else None
         frame = self._pictures.frame(
             picture,
-            pts=self._timeline.place(picture.pts, picture.dts, duration),
+            pts=self._timeline.place(picture.pts, duration),
             time_base=self._passage.time_base,
             duration=duration,
             index=self._index,
@@ -198,5 +198,5 @@ class VideoReader:
             original=self._path if self._is_file else None,
             start_seconds=float(self._start),
             end_seconds=None if self._end is None else float(self._end),
-            notes=self._pictures.notes(picture),
+            notes=(*self._pictures.notes(picture), *passage.notes),
         )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from rvm.errors import InputError
@@ -24,13 +26,24 @@ MOST_DAMAGED_IN_A_ROW = 50
 class PictureDecoder:
     """Decodes `stream` of an open container, one packet a step.
 
+    Pictures get the times that the container lacks: AVI has decoding times only, which, handed
+    out in order, are the presentation times; a bare H.264 stream has none, and is counted at its
+    nominal rate.
+
+    Args:
+        container, stream: what is open, and which stream of it.
+        name: of the input, for messages.
+        frame_seconds: how long a frame lasts where nothing is timed.
+
     Attributes:
         damaged: packets that could not be read or decoded, and were skipped.
         packets: packets read, damaged ones included.
         pictures: pictures that came out.
     """
 
-    def __init__(self, container: InputContainer, stream: VideoStream, name: str) -> None:
+    def __init__(
+        self, container: InputContainer, stream: VideoStream, name: str, frame_seconds: Fraction
+    ) -> None:
         self.damaged = 0
         self.packets = 0
         self.pictures = 0
@@ -39,6 +52,9 @@ class PictureDecoder:
         self._name = name
         self._in_a_row = 0
         self._demuxed: Iterator[av.Packet[VideoStream]] = container.demux(stream)
+        self._frame_ticks = max(1, round(frame_seconds / (stream.time_base or frame_seconds)))
+        self._order: deque[int] | None = deque() if container.format.name == "avi" else None
+        self._timed = False
         # Transport streams flag whole packets after any lost one; those still decode.
         self._skips_flagged = "mpegts" not in container.format.name.split(",")
 
@@ -56,20 +72,35 @@ class PictureDecoder:
             if packet.is_corrupt and packet.size and self._skips_flagged:
                 raise ValueError("flagged as corrupt by the demuxer")
             pictures = packet.decode()
+            if self._order is not None and packet.size and packet.dts is not None:
+                self._order.append(packet.dts)
         except EOFError:
             return []  # the decoder was flushed already
         except MEDIA_FAILURES as error:
             self._count_damage(error)
             return []
-        if pictures:
+        for picture in pictures:
             self._in_a_row = 0
-            self.pictures += len(pictures)
+            self._give_time(picture)
+            self.pictures += 1
         return pictures
 
     def seek(self, ticks: int) -> None:
         """Go to a keyframe at or before `ticks` of the stream's time base."""
         self._container.seek(ticks, stream=self._stream)
         self._demuxed = self._container.demux(self._stream)
+        if self._order is not None:
+            self._order.clear()
+
+    def _give_time(self, picture: av.VideoFrame) -> None:
+        if self._order:
+            picture.pts = self._order.popleft()
+        elif picture.pts is None:
+            picture.pts = picture.dts
+        if picture.pts is not None:
+            self._timed = True
+        elif not self._timed:
+            picture.pts = self.pictures * self._frame_ticks
 
     def _count_damage(self, error: BaseException) -> None:
         logger.debug("%s: packet %d skipped: %r", self._name, self.packets, error)

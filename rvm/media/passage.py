@@ -27,6 +27,9 @@ logger = logging.getLogger(__name__)
 
 #: How much further back to seek, in seconds, when a seek landed after its target.
 _SEEK_BACK_SECONDS = (0, 4, 20)
+#: Time stamps after a seek are guessed in program streams until the next one that is written
+#: down; these are never more than 0.7 s apart (ISO/IEC 13818-1, 2.7.4).
+_PROGRAM_STREAM_MARGIN_SECONDS = 2
 #: How long `close` waits for the packet that another thread is reading.
 _CLOSE_WAIT_SECONDS = 1.0
 
@@ -74,6 +77,13 @@ class Passage:
         """Packets skipped so far."""
         return self._damaged_before + self._decoder.damaged
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Lines for the user about this stream."""
+        if self.stream.metadata.get("alpha_mode") == "1":
+            return ("the transparency of the input is ignored",)
+        return ()
+
     def next_picture(self) -> av.VideoFrame | None:
         """The next picture of the part, or None at its end and after `close`."""
         picture = self._decoded()
@@ -83,10 +93,9 @@ class Passage:
 
     def seconds_of(self, picture: av.VideoFrame) -> Fraction:
         """Time of a picture from the start of the file; the start of the part if it has none."""
-        time = picture.pts if picture.pts is not None else picture.dts
-        if time is None:
+        if picture.pts is None:
             return self._start
-        return time * self.time_base - self.extent.origin_seconds
+        return picture.pts * self.time_base - self.extent.origin_seconds
 
     def cut_short(self, path: Path) -> str | None:
         """After the last picture: what of the file was missing, in words, or None."""
@@ -130,11 +139,15 @@ class Passage:
         stream.thread_type = ThreadType.AUTO
         self.rate = _frame_rate(stream)
         self.time_base = stream.time_base or Fraction(1, 90_000)
-        self._decoder = PictureDecoder(container, stream, self._name)
+        frame_seconds = 1 / (self.rate or Fraction(25))
+        self._decoder = PictureDecoder(container, stream, self._name, frame_seconds)
         self.extent = extent_of(container, stream, self.rate)
+        self._program_stream = container.format.name == "mpeg"
 
     def _go_to_start(self) -> None:
         start = self.extent.origin_seconds + self._start
+        if self._program_stream:
+            start -= _PROGRAM_STREAM_MARGIN_SECONDS
         for back in _SEEK_BACK_SECONDS:
             target = start - back
             if target <= self.extent.origin_seconds:

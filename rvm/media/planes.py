@@ -32,8 +32,8 @@ _VIEWED = {
     "rgb24": "rgb24",
     "rgb48le": "rgb48",
 }
-#: Gray layouts whose luma needs no copy; chroma without colour is added.
-_GRAY_VIEWED = ("gray", "gray10le", "gray12le")
+#: FFmpeg's gray layout of each depth; chroma without colour is added to it.
+_GRAY_NAMES = {8: "gray", 10: "gray10le", 12: "gray12le"}
 _FFMPEG_NAMES = {**{name: name for name in PIXEL_FORMATS}, "rgb48": "rgb48le"} | {
     f"yuv{x}p{d}": f"yuv{x}p{d}le" for x in ("420", "422", "444") for d in (10, 12)
 }
@@ -79,7 +79,7 @@ def conversion_note(picture: av.VideoFrame, orientation: Orientation = UPRIGHT) 
     """One line for the user if the conversion changes samples or drops something, else None."""
     source, target = picture.format, upright_format(picture, orientation)
     if any(component.is_alpha for component in source.components):
-        return f"{source.name}: the transparency of the input is ignored"
+        return "the transparency of the input is ignored"
     same_chroma = target.family == "rgb" or _layout(source, exact=True) == target.name[3:6]
     if _depth(source) > target.depth or not same_chroma:
         return f"{source.name} is converted to {target.name}"
@@ -101,7 +101,10 @@ def planes_of(picture: av.VideoFrame, orientation: Orientation = UPRIGHT) -> tup
     else new arrays. uint8, or uint16 with the value in the low bits.
     """
     format = upright_format(picture, orientation)
-    if picture.format.name in _GRAY_VIEWED and not _bottom_up(picture):
+    if _is_gray(picture.format.name):
+        gray = _GRAY_NAMES[format.depth]
+        if picture.format.name != gray or _bottom_up(picture):
+            picture = _convert(picture, gray)
         planes = _gray_planes(picture, format)
     else:
         if _VIEWED.get(picture.format.name) != format.name or _bottom_up(picture):
@@ -187,6 +190,10 @@ def _bottom_up(picture: av.VideoFrame) -> bool:
     return any(plane.line_size < 0 for plane in picture.planes)
 
 
+def _is_gray(name: str) -> bool:
+    return name.startswith(("gray", "ya8", "ya16", "yaf", "mono"))
+
+
 def _depth(source: Any) -> int:
     """Bits of the deepest component."""
     return max((component.bits for component in source.components), default=8)
@@ -197,7 +204,7 @@ def _layout(source: Any, exact: bool = False) -> str:
 
     With `exact`, a layout that is none of them is named by its sampling instead.
     """
-    if source.name.startswith(("gray", "ya", "mono")):
+    if _is_gray(source.name):
         return "420"
     across, down = 64 // source.chroma_width(64), 64 // source.chroma_height(64)
     known = {(2, 2): "420", (2, 1): "422", (1, 1): "444"}

@@ -78,7 +78,7 @@ def to_tags(numbers: ColourNumbers, width: int, height: int, pixel_format: str) 
         # Wide primaries or an HDR curve without a matrix can only mean BT.2020.
         wide = numbers.color_primaries == 9 or numbers.color_trc in (16, 18)
         matrix = "bt2020" if wide else None
-    full = pixel_format.startswith(("yuvj", "gray", "ya", "mono"))
+    full = pixel_format.startswith(("yuvj", "gray", "ya8", "ya16", "yaf", "mono"))
     default_range: Range = "full" if full else "limited"
     return ColourTags(
         matrix=matrix or guess.matrix,

@@ -16,7 +16,7 @@ class Timeline:
 
     A good pts passes untouched, so variable frame rates stay exact. What else occurs:
 
-    * no pts: the decoding time stands in, else the previous frame's end;
+    * no pts: the frame follows the previous one's end;
     * a pts not after the previous one: the frame is kept, one tick after the previous one;
     * a step back of more than a second: the clock started anew; this frame and all that follow
       are shifted to go on where the previous frame ended.
@@ -40,18 +40,22 @@ class Timeline:
         """Where the latest frame ends, or None before the first."""
         return None if self._last is None else self._last + self._last_ticks
 
-    def place(self, pts: int | None, dts: int | None, duration: int | None) -> int:
-        """The pts of the next frame in presentation order."""
-        time = pts if pts is not None else dts
-        if time is None:
+    def place(self, pts: int | None, duration: int | None) -> int:
+        """The pts of the next frame in presentation order.
+
+        Args:
+            pts: what the file says, or None.
+            duration: of this frame in ticks, or None if unknown.
+        """
+        if pts is None:
             placed = 0 if self.end is None else self.end
             self.repaired += 1
         else:
-            placed = self._after_the_last(time + self._offset)
+            placed = self._after_the_last(pts + self._offset)
         self._last_ticks = duration or self._typical(placed)
         self._last = placed
         if self._first_time is None:
-            self._first_time = placed if time is None else time
+            self._first_time = placed if pts is None else pts
         return placed
 
     def loop(self) -> None:
