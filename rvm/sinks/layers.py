@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from rvm.frame import Composite, Frame, Plane
+    from rvm.frame import Composite, Frame
 
 #: Luma is alpha, 0..255. Full range, so that no value is lost to the range.
 _MATTE_TAGS = ColourTags("bt709", "full", "bt709", "bt709")
@@ -105,7 +105,7 @@ def foreground_layer(composite: Composite) -> Frame:
     far = ~_near(alpha)
     mixed = alpha < 255
     planes = [as_array(plane) for plane in source.planes]
-    changes = _colour_changes(composite) or [None] * len(planes)
+    changes = _colour_changes(composite)
     out = []
     for plane, change, black in zip(planes, changes, _black(source), strict=True):
         own = plane if change is None else np.where(
@@ -115,15 +115,15 @@ def foreground_layer(composite: Composite) -> Frame:
     return source.with_picture(tuple(out))
 
 
-def _colour_changes(composite: Composite) -> list[npt.NDArray[Any]] | None:
-    """What to add to each plane, in code values, to get the person's pure colour.
+def _colour_changes(composite: Composite) -> list[npt.NDArray[Any] | None]:
+    """What to add to each plane, in code values, to get the person's pure colour, if known.
 
     A difference of R'G'B' needs only the linear part of the map to code values, and that commutes
     with resizing. HDR keeps its own colours: the model saw it tone-mapped.
     """
     residual, source = composite.matte.foreground_residual, composite.source
     if residual is None or source.colour.is_hdr or source.colour.transfer == "linear":
-        return None
+        return [None] * len(source.planes)
     import cv2
 
     from rvm.colour.ranges import rgb_to_code
@@ -138,7 +138,7 @@ def _colour_changes(composite: Composite) -> list[npt.NDArray[Any]] | None:
 
 
 def _clipped(samples: npt.NDArray[Any], plane: npt.NDArray[Any], frame: Frame) -> npt.NDArray[Any]:
-    return np.clip(np.rint(samples), 0, frame.format.max_value).astype(plane.dtype)
+    return np.asarray(np.clip(np.rint(samples), 0, frame.format.max_value), plane.dtype)
 
 
 def _near(alpha: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
@@ -164,5 +164,5 @@ def _black(frame: Frame) -> tuple[int, ...]:
 def _at_plane(mask: npt.NDArray[np.bool_], plane: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
     """A mask at a plane's size: the pixel at the top left under each sample decides."""
     step_y, step_x = -(-mask.shape[0] // plane.shape[0]), -(-mask.shape[1] // plane.shape[1])
-    small = mask[::step_y, ::step_x]
+    small = np.asarray(mask[::step_y, ::step_x], np.bool_)
     return small[..., None] if plane.ndim == 3 else small
