@@ -95,3 +95,29 @@ def _to_device(plane: object, device: torch.device) -> Tensor:
     if array.dtype == np.uint16 and device.type == "mps":
         array = array.astype(np.int32)
     return torch.from_numpy(array).to(device)
+
+
+def download(frame: Frame) -> Frame:
+    """The same frame in main memory: numpy planes and alpha. The same object if it is there.
+
+    The planes of a CUDA frame are copied to pinned memory side by side and waited for once.
+    """
+    tensors = [*frame.planes] + ([] if frame.alpha is None else [frame.alpha])
+    if not any(isinstance(tensor, Tensor) for tensor in tensors):
+        return frame
+    copies = [_start_copy(tensor) for tensor in tensors]
+    for device in {tensor.device for tensor in tensors if tensor.is_cuda}:
+        torch.cuda.current_stream(device).synchronize()
+    planes = tuple(
+        copy.numpy().astype(frame.format.dtype, copy=False)  # int32 on MPS, see `upload`
+        for copy in copies[: len(frame.planes)]
+    )
+    alpha = None if frame.alpha is None else copies[-1].numpy()
+    return dataclasses.replace(frame, planes=planes, alpha=alpha)
+
+
+def _start_copy(tensor: Tensor) -> Tensor:
+    if not tensor.is_cuda:
+        return tensor.cpu()
+    pinned = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
+    return pinned.copy_(tensor, non_blocking=True)

@@ -30,12 +30,13 @@ if TYPE_CHECKING:
 #: picture's shorter side, so that the look does not depend on resolution.
 DEFAULT_STRENGTH = 0.6
 _WIDEST = 0.045
+_INVISIBLE = 0.3
 #: The small picture keeps the blur at least this many samples wide (standard deviation).
 _SMALL_SIGMA = 2.5
 #: How much more a white sample weighs than a black one.
-_HIGHLIGHTS = 3.0
+HIGHLIGHTS = 3.0
 #: Added to the sum of weights, so that no background within reach is not a division by zero.
-_SETTLE = 1e-4
+SETTLE = 1e-4
 
 
 class Blur(Background):
@@ -59,8 +60,8 @@ class Blur(Background):
 
     def behind(self, frame: Frame, matte: Matte) -> Frame:
         """See `Background.behind`."""
-        sigma = self.strength * _WIDEST * min(frame.width, frame.height)
-        if sigma < 0.3:
+        sigma = sigma_pixels(self.strength, frame)
+        if sigma == 0:
             return frame
         shift = cell_shift(sigma)
         small = small_planes(frame, shift)
@@ -77,6 +78,12 @@ class Blur(Background):
             size = (plane.shape[1], plane.shape[0])
             cv2.resize(part, size, dst=plane, interpolation=cv2.INTER_LINEAR)
         return planes
+
+
+def sigma_pixels(strength: float, frame: Frame) -> float:
+    """Standard deviation of the blur in pixels; 0 where it would not be seen."""
+    sigma = strength * _WIDEST * min(frame.width, frame.height)
+    return sigma if sigma >= _INVISIBLE else 0.0
 
 
 def cell_shift(sigma: float) -> int:
@@ -128,7 +135,7 @@ def weighted_blur(
         three (rows, columns) float32; where no background is within reach, its overall mean.
     """
     weight = weight * highlight_gain(channels, pixels)
-    total = _gaussian(weight, sigma) + np.float32(_SETTLE)
+    total = _gaussian(weight, sigma) + np.float32(SETTLE)
     return [_weighted_mean(channel, weight, total, sigma) for channel in channels]
 
 
@@ -137,7 +144,7 @@ def _weighted_mean(
 ) -> FloatImage:
     everywhere = float(weight.sum())
     mean = float((channel * weight).sum()) / everywhere if everywhere > 0 else channel.mean()
-    # Around the mean, 0 / _SETTLE deep inside the person becomes the mean itself.
+    # Around the mean, 0 / SETTLE deep inside the person becomes the mean itself.
     return np.asarray(_gaussian((channel - mean) * weight, sigma) / total + mean, np.float32)
 
 
@@ -147,7 +154,7 @@ def _gaussian(samples: FloatImage, sigma: float) -> FloatImage:
 
 
 def highlight_gain(channels: list[FloatImage], pixels: PixelFormat) -> FloatImage:
-    """(rows, columns) 1..1 + _HIGHLIGHTS, growing with the cube of brightness."""
+    """(rows, columns) 1..1 + HIGHLIGHTS, growing with the cube of brightness."""
     luma = np.maximum.reduce(channels) if pixels.family == "rgb" else channels[0]
     bright = luma / np.float32(pixels.max_value)
-    return np.asarray(1 + np.float32(_HIGHLIGHTS) * bright * bright * bright, np.float32)
+    return np.asarray(1 + np.float32(HIGHLIGHTS) * bright * bright * bright, np.float32)
