@@ -40,7 +40,7 @@ class Device:
 
     kind: Literal["cpu", "cuda", "mps"]
     index: int = 0
-    reason: str = "asked for"
+    reason: str = "it was asked for"
 
     @property
     def name(self) -> str:
@@ -67,7 +67,7 @@ def choose_device(wanted: str = "auto") -> Device:
         return _cuda(int(match[2] or 0))
     if match[1] == "mps" and not has_mps():
         raise DeviceError("there is no Apple GPU here; use --device cpu")
-    return Device(cast("Literal['cpu', 'mps']", match[1]))
+    return Device(cast("Literal['cpu', 'mps']", match[1]), 0, f"{match[1]} was asked for")
 
 
 def choose_precision(wanted: str, device: Device) -> Precision:
@@ -156,7 +156,7 @@ def _cuda(index: int) -> Device:
         raise DeviceError("no CUDA GPU was found; use --device cpu, or check nvidia-smi")
     if index >= count:
         raise DeviceError(f"there is no GPU cuda:{index}; this machine has cuda:0 to {count - 1}")
-    return Device("cuda", index)
+    return Device("cuda", index, f"cuda:{index} was asked for")
 
 
 def _control_group_cores(quota_file: Path) -> int | None:

@@ -16,7 +16,7 @@ import numpy as np
 from rvm.errors import ModelError
 from rvm.matting.base import Engine, EngineInfo
 from rvm.matting.contracts import choose_contract
-from rvm.matting.onnx_file import read_outline
+from rvm.matting.onnx_file import OnnxOutline, read_outline
 from rvm.matting.state import RecurrentState, tensors_for
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ class GraphEngine(Engine):
             self._warned = True
 
 
-def check_graph(data: bytes, name: str, entry: ModelEntry | None) -> None:
+def check_graph(data: bytes, name: str, entry: ModelEntry | None) -> OnnxOutline:
     """Refuse, before any runtime parses it, a graph that is unsafe or of no known contract.
 
     Raises:
@@ -146,6 +146,7 @@ def check_graph(data: bytes, name: str, entry: ModelEntry | None) -> None:
     """
     outline = read_outline(data, name)
     choose_contract(entry, outline.inputs, outline.outputs, name)
+    return outline
 
 
 def first_line(error: Exception) -> str:

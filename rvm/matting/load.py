@@ -15,7 +15,7 @@ from __future__ import annotations
 import difflib
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rvm.device import Device, choose_device, choose_precision, cpu_vendor, is_installed
@@ -161,21 +161,22 @@ def load_engine(
         near = difflib.get_close_matches(engine, ENGINES, 1)
         hint = f"did you mean {near[0]}? " if near else ""
         raise UsageError(f"unknown engine {engine!r}; {hint}use auto, {', '.join(ENGINES)}")
-    found = choose_device(device)
-    located = find_model(model)
-    return _open_engine(engine, found, located, downsample_ratio, threads, precision, device)
+    request = Request(
+        find_model(model), choose_device(device), downsample_ratio, threads, precision, ""
+    )
+    choose_precision(precision, request.device)
+    try:
+        return _open(engine, request)
+    except DeviceError as error:
+        if device != "auto" or request.device.kind == "cpu":
+            raise
+        logger.warning("falling back to the CPU: %s", error)
+        fallback = Device("cpu", 0, f"{request.device.name} could not be used")
+        return _open(engine, replace(request, device=fallback))
 
 
-def _open_engine(
-    engine: str,
-    device: Device,
-    model: LocatedModel,
-    ratio: float | None,
-    threads: int | None,
-    precision: str,
-    wanted_device: str,
-) -> Engine:
-    choose_precision(precision, device)
+def _open(engine: str, request: Request) -> Engine:
+    model, device = request.model, request.device
     name, reason = (engine, "it was asked for") if engine != "auto" else _pick(model, device)
     kind = ENGINES[name]
     if model.format not in kind.formats:
@@ -184,15 +185,7 @@ def _open_engine(
         )
     if not is_installed(kind.module):
         raise UsageError(f"engine {name} is not installed; run: {kind.install}")
-    request = Request(model, device, ratio, threads, precision, f"{reason}; {device.reason}")
-    try:
-        return kind.open(request)
-    except DeviceError as error:
-        if wanted_device != "auto" or device.kind == "cpu":
-            raise
-        logger.warning("falling back to the CPU: %s", error)
-        fallback = Device("cpu", 0, f"{device.name} could not be used")
-        return _open_engine(engine, fallback, model, ratio, threads, precision, "cpu")
+    return kind.open(replace(request, reason=f"{reason}; {device.reason}"))
 
 
 def _pick(model: LocatedModel, device: Device) -> tuple[str, str]:

@@ -1,0 +1,94 @@
+"""What a contract is: the words in which an engine and a kind of model talk."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from rvm.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rvm.frame import FloatImage, Frame, Matte
+    from rvm.matting.weights import ModelEntry
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """One input of a graph: its shape (None where it is free) and numpy dtype."""
+
+    shape: tuple[int | None, ...]
+    dtype: np.dtype[Any]
+
+
+Ports = Mapping[str, Port]
+
+
+class Contract(ABC):
+    """Feeds one loaded model.
+
+    Args:
+        ports: inputs of the graph.
+        outputs: names of its outputs.
+        ratio: the user's downsample ratio, or None for automatic.
+        entry: the manifest's entry of the model, if there is one.
+    """
+
+    name: ClassVar[str]
+    #: Names of the recurrent inputs and outputs, in one order.
+    state_inputs: tuple[str, ...] = ()
+    state_outputs: tuple[str, ...] = ()
+    #: The other outputs that are needed.
+    outputs: tuple[str, ...] = ()
+
+    def __init__(
+        self,
+        ports: Ports,
+        outputs: Sequence[str],
+        ratio: float | None = None,
+        entry: ModelEntry | None = None,
+    ) -> None:
+        if ratio is not None and not 0 < ratio <= 1:
+            raise UsageError(f"downsample_ratio must be over 0 and at most 1, got {ratio}")
+        self.ports = ports
+        self.ratio = ratio
+        self.entry = entry
+
+    @classmethod
+    @abstractmethod
+    def fits(cls, inputs: Sequence[str], outputs: Sequence[str]) -> bool:
+        """True if a graph with these names follows this contract."""
+
+    @abstractmethod
+    def feeds(self, frame: Frame) -> dict[str, Array]:
+        """Every input but the states; the arrays are valid until the next call."""
+
+    @abstractmethod
+    def matte(
+        self, frame: Frame, feeds: Mapping[str, Array], outputs: Mapping[str, Array]
+    ) -> Matte:
+        """The matte, from the outputs; nothing in it refers to the arrays given."""
+
+    def fresh_state(self, name: str) -> Array:
+        """Zeros that start a sequence: of the declared shape, or [1, 1, 1, 1] where it is free."""
+        port = self.ports[name]
+        free = any(size is None for size in port.shape)
+        shape = (1,) * len(port.shape) if free else tuple(size or 1 for size in port.shape)
+        return np.zeros(shape, port.dtype)
+
+
+def to_planar(rgb: FloatImage, planar: Array) -> None:
+    """Write (h, w, 3) float32 into (3, h, w) of float32 or float16."""
+    if planar.dtype == np.float32 and min(planar.shape[1:]) > 1:
+        cv2.split(rgb, [planar[0], planar[1], planar[2]])
+    else:
+        np.copyto(planar, rgb.transpose(2, 0, 1), casting="same_kind")

@@ -1,0 +1,105 @@
+"""Contract "rvm-compact-core": small RGB in, guided-filter coefficients out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from rvm.colour.rgb import network_rgb
+from rvm.errors import UsageError
+from rvm.frame import Matte
+from rvm.matting.contracts.base import Array, Contract, Ports, to_planar
+from rvm.matting.refine import finite, guided_alpha, luma_guide, match_luma
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rvm.frame import Frame
+    from rvm.matting.weights import ModelEntry
+
+
+class CompactContract(Contract):
+    """Our own compact network without its full-size part.
+
+    `src_small` [1,3,h,w] RGB 0..1 and `r1i`..`r4i` -> `alpha_scale`, `alpha_offset` [1,1,h,w] (see
+    `rvm.matting.refine`), `fgr_residual` [1,3,h',w'], `r1o`..`r4o`.
+    """
+
+    name = "rvm-compact-core"
+    state_inputs = ("r1i", "r2i", "r3i", "r4i")
+    state_outputs = ("r1o", "r2o", "r3o", "r4o")
+    outputs = ("alpha_scale", "alpha_offset", "fgr_residual")
+    default_multiple: ClassVar[int] = 32
+    default_long_side: ClassVar[int] = 512
+
+    def __init__(
+        self,
+        ports: Ports,
+        outputs: Sequence[str],
+        ratio: float | None = None,
+        entry: ModelEntry | None = None,
+    ) -> None:
+        super().__init__(ports, outputs, ratio, entry)
+        _, _, height, width = ports["src_small"].shape
+        self._fixed = (width, height) if width and height else None
+        if ratio is not None and self._fixed:
+            raise UsageError("this model's input size is built in; leave downsample_ratio out")
+
+    @classmethod
+    def fits(cls, inputs: Sequence[str], outputs: Sequence[str]) -> bool:
+        """See `Contract.fits`."""
+        return {"src_small", *cls.state_inputs} <= set(inputs) and {
+            *cls.outputs,
+            *cls.state_outputs,
+        } <= set(outputs)
+
+    @classmethod
+    def size_for(
+        cls, frame: Frame, ratio: float | None, entry: ModelEntry | None
+    ) -> tuple[int, int]:
+        """(width, height) of the network's picture for a frame, where the model leaves it free."""
+        long_side = (entry and entry.long_side) or cls.default_long_side
+        multiple = (entry and entry.size_multiple) or cls.default_multiple
+        return compact_size(*frame.size, ratio, long_side, multiple)
+
+    def feeds(self, frame: Frame) -> dict[str, Array]:
+        """See `Contract.feeds`."""
+        width, height = self._fixed or self.size_for(frame, self.ratio, self.entry)
+        small = np.empty((1, 3, height, width), self.ports["src_small"].dtype)
+        to_planar(network_rgb(frame, width, height), small[0])
+        return {"src_small": small}
+
+    def matte(
+        self, frame: Frame, feeds: Mapping[str, Array], outputs: Mapping[str, Array]
+    ) -> Matte:
+        """See `Contract.matte`."""
+        scale = np.asarray(outputs["alpha_scale"][0, 0], np.float32)
+        offset = np.asarray(outputs["alpha_offset"][0, 0], np.float32)
+        seen = np.ascontiguousarray(feeds["src_small"][0].transpose(1, 2, 0), np.float32)
+        guide = luma_guide(frame)
+        alpha = guided_alpha(guide, scale, match_luma(guide, frame, seen, scale, offset))
+        residual = outputs["fgr_residual"][0].transpose(1, 2, 0)
+        return Matte(alpha, finite(np.array(residual, np.float32, order="C")))
+
+
+def compact_size(
+    width: int,
+    height: int,
+    ratio: float | None,
+    long_side: int = CompactContract.default_long_side,
+    multiple: int = CompactContract.default_multiple,
+) -> tuple[int, int]:
+    """(width, height) of a compact network's picture, both multiples of `multiple`.
+
+    Without a ratio: as many pixels as a 16:9 picture of that long side has, in the frame's own
+    aspect, so that every aspect costs the same; and not more than the frame itself.
+    """
+    if ratio is None:
+        ratio = min(1.0, long_side * (9 / 16 / (width * height)) ** 0.5)
+
+    def to_multiple(side: int) -> int:
+        return max(multiple, round(side * ratio / multiple) * multiple)
+
+    return to_multiple(width), to_multiple(height)
