@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 FRAME_RATE = 30
 #: Side of the square film in pixels.
-SIZE = 720
+SIZE = 640
 _GAP = 12  # pixels between the three pictures of the still
 _LIGHTS = 70
 
@@ -114,9 +114,9 @@ class HandHeldShot(Source):
         """The 2x3 matrix from a frame's pixels to the picture's."""
         rows, columns = self._picture.shape[:2]
         angle = math.radians(1.4 * math.sin(1.3 * seconds) + 0.5 * math.sin(3.1 * seconds + 1))
-        zoom = 1.12 + 0.04 * math.sin(0.9 * seconds + 0.5)
-        x = columns * (0.48 + 0.022 * math.sin(1.1 * seconds + 2) + 0.006 * math.sin(4.3 * seconds))
-        y = rows * (0.47 + 0.010 * math.sin(1.7 * seconds) + 0.004 * math.sin(3.7 * seconds + 0.3))
+        zoom = 1.38 + 0.03 * math.sin(0.9 * seconds + 0.5)
+        x = columns * (0.45 + 0.022 * math.sin(1.1 * seconds + 2) + 0.006 * math.sin(4.3 * seconds))
+        y = rows * (0.38 + 0.010 * math.sin(1.7 * seconds) + 0.004 * math.sin(3.7 * seconds + 0.3))
         step = min(rows, columns) / (self.info.width * zoom)
         across, down = step * math.cos(angle), step * math.sin(angle)
         middle = self.info.width / 2
@@ -141,10 +141,10 @@ def evening_street(width: int, height: int, seed: int = 7) -> ByteImage:
         near = random.random() ** 2
         radius = (0.018 + 0.05 * near) * height
         x, y = random.random() * width, height * (0.30 + 0.62 * random.beta(2, 2))
-        colour = _LAMPS[random.integers(len(_LAMPS))] * (0.10 + 0.5 * random.random() ** 2)
+        colour = _LAMPS[random.integers(len(_LAMPS))] * (0.2 + 1.1 * random.random() ** 2)
         _add_disc(light, x, y, radius, colour / (1 + 3 * near))
     light = cv2.GaussianBlur(light, (0, 0), 0.0025 * height)
-    light += random.normal(0, 0.002, light.shape).astype(np.float32)  # no banding in the sky
+    light += random.normal(0, 0.0008, light.shape).astype(np.float32)  # no banding in the sky
     signal = np.clip(light, 0, 1) ** (1 / 2.2)
     return np.asarray(np.rint(signal * 255), np.uint8)
 
@@ -153,8 +153,8 @@ _LAMPS = np.array(
     [(1.0, 0.62, 0.25), (1.0, 0.8, 0.5), (1.0, 0.35, 0.22), (0.45, 0.75, 1.0), (0.9, 0.5, 0.8)],
     np.float32,
 )
-_SKY = ((0.0, (0.02, 0.035, 0.10)), (0.45, (0.10, 0.09, 0.22)), (0.66, (0.42, 0.20, 0.20)),
-        (0.76, (0.26, 0.13, 0.13)), (1.0, (0.025, 0.025, 0.045)))  # fmt: skip
+_SKY = ((0.0, (0.008, 0.014, 0.045)), (0.40, (0.035, 0.032, 0.10)), (0.62, (0.20, 0.085, 0.09)),
+        (0.74, (0.10, 0.045, 0.05)), (1.0, (0.008, 0.008, 0.016)))  # fmt: skip
 
 
 def _sky(width: int, height: int) -> Any:
