@@ -74,6 +74,8 @@ class OnnxRuntimeRunner(GraphRunner):
         state_outputs: Sequence[str],
     ) -> tuple[dict[str, Array], tuple[Any, ...]]:
         """See `GraphRunner.run`."""
+        if self._session is None:
+            raise ModelError(f"{self._name} was closed")
         shapes = tuple(array.shape for array in feeds.values())
         if shapes != self._shapes:
             self._buffers, self._shapes = {}, shapes
@@ -120,8 +122,6 @@ class OnnxRuntimeRunner(GraphRunner):
         return {name: self._buffers[name] for name in values}
 
     def _run(self, binding: Any) -> None:
-        if self._session is None:
-            raise ModelError(f"{self._name} was closed")
         try:
             self._session.run_with_iobinding(binding)
         except Exception as error:  # the runtime's own classes are not public

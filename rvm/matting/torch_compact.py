@@ -11,10 +11,12 @@ from torch.nn import functional as F
 
 from rvm.colour import torch_rgb
 from rvm.colour.ranges import effective_matrix, scales_and_offsets
+from rvm.errors import ModelError
 from rvm.matting.contracts import CompactContract
+from rvm.matting.graph import first_line
 from rvm.matting.refine import LUMA_709, display_luma
 from rvm.matting.torch_engine import Result, States, TorchModel, alpha_to_bytes
-from rvm.network.compact import build_compact, zero_state
+from rvm.network.compact import CompactConfig, CompactMatting, zero_state
 
 if TYPE_CHECKING:
     from rvm.frame import Frame
@@ -26,13 +28,13 @@ class CompactModel(TorchModel):
 
     def __init__(
         self,
-        tensors: Mapping[str, Tensor],
+        network: CompactMatting,
         entry: ModelEntry | None,
         ratio: float | None,
         dtype: torch.dtype,
         device: torch.device,
     ) -> None:
-        self._network = build_compact(tensors).to(device=device, dtype=dtype).eval()
+        self._network = network.to(device=device, dtype=dtype).eval()
         self._entry = entry
         self._ratio = ratio
         self._dtype = dtype
@@ -53,6 +55,27 @@ class CompactModel(TorchModel):
         alpha = alpha_to_bytes((planes[:, :1] * guide + planes[:, 1:])[0, 0])
         residual = torch.nan_to_num(out.fgr_residual[0].float(), 0.0, 0.0, 0.0)
         return alpha, residual.permute(1, 2, 0).contiguous(), tuple(out.state)
+
+
+def build_compact(
+    tensors: Mapping[str, Tensor], metadata: Mapping[str, str], name: str
+) -> CompactMatting:
+    """The network of a weights file, whose metadata holds the widths of its layers.
+
+    Raises:
+        ModelError: the metadata or the tensors are not those of a compact network.
+    """
+    try:
+        config = CompactConfig(**{k: tuple(map(int, v.split())) for k, v in metadata.items()})  # type: ignore[arg-type]
+        network = CompactMatting(config)
+        missing, unexpected = network.load_state_dict(dict(tensors), strict=False)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ModelError(f"{name} is no compact network: {first_line(error)}") from error
+    # Files leave out what only training uses.
+    missing = [key for key in missing if not key.startswith("hints.") and "num_batches" not in key]
+    if missing or unexpected:
+        raise ModelError(f"{name} is no compact network: tensors {[*missing, *unexpected][:3]}")
+    return network
 
 
 def _luma(frame: Frame) -> Tensor:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import pickle
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
@@ -161,10 +162,11 @@ def open_torch(
     wanted = choose_precision(precision, device)
     with _device_errors(device.name):
         if "stem.0.weight" in tensors:
-            from rvm.matting.torch_compact import CompactModel
+            from rvm.matting.torch_compact import CompactModel, build_compact
 
             wanted = choose_precision(precision, Device("cpu")) if precision == "auto" else wanted
-            model: TorchModel = CompactModel(tensors, entry, ratio, _DTYPES[wanted], where)
+            compact = build_compact(tensors, metadata_of(data), name)
+            model: TorchModel = CompactModel(compact, entry, ratio, _DTYPES[wanted], where)
         else:
             network = build_network(architecture_of(tensors))
             load_weights(network, tensors)
@@ -207,6 +209,13 @@ def read_tensors(data: bytes, name: str, format: str) -> dict[str, Tensor]:
     ):
         raise ModelError(f"{name} is no state_dict: expected names with tensors only")
     return tensors
+
+
+def metadata_of(data: bytes) -> dict[str, str]:
+    """The free-text metadata of a safetensors file that was read before without error."""
+    length = int.from_bytes(data[:8], "little")
+    found: dict[str, str] = json.loads(data[8 : 8 + length]).get("__metadata__", {})
+    return {key: value for key, value in found.items() if key != "format"}
 
 
 def _torch_device(device: Device) -> torch.device:
