@@ -99,7 +99,12 @@ def planes_of(picture: av.VideoFrame, orientation: Orientation = UPRIGHT) -> tup
 
     Views into the picture's memory where the layout is canonical and it lies upright already,
     else new arrays. uint8, or uint16 with the value in the low bits.
+
+    Raises:
+        ValueError: samples of more than 16 bits, on some of which FFmpeg's converter aborts.
     """
+    if _depth(picture.format) > 16:
+        raise ValueError("samples of more than 16 bits")
     format = upright_format(picture, orientation)
     if _is_gray(picture.format.name):
         gray = _GRAY_NAMES[format.depth]

@@ -250,7 +250,7 @@ def test_a_header_that_lies_about_the_size_is_caught_by_the_decoder(
     monkeypatch.setattr(rvm.media.open, "MAX_PIXELS", 200 * 100)
     with VideoReader(path) as reader:
         assert {frame.width for frame in reader} == {160}
-        assert reader.damaged >= 4
+        assert reader.damaged > 0
 
 
 def grown_clip(path: Path, width: int) -> None:
