@@ -141,6 +141,7 @@ class Codec:
 _MP4 = ("mp4", "m4v", "mov", "mkv")
 _ALL_YUV = tuple(name for name in PIXEL_FORMATS if name.startswith("yuv"))
 _TO_10 = tuple(name for name in _ALL_YUV if not name.endswith("12"))
+_TO_8 = tuple(name for name in _TO_10 if not name.endswith("10"))  # as PyAV's libvpx is built
 _420_TO_10 = ("yuv420p", "yuv420p10")
 _NVENC = {"rc": "vbr"}
 _NVENC_DEEP = {"yuv420p10": "p010le"}
@@ -159,7 +160,7 @@ CODECS: Mapping[str, Codec] = {
             options={"x265-params": "log-level=error"},
         ),
         Codec(
-            "vp9", "libvpx-vp9", ("webm", "mkv", "mp4"), _ALL_YUV, ("yuva420p",),
+            "vp9", "libvpx-vp9", ("webm", "mkv", "mp4"), _TO_8, ("yuva420p",),
             presets=tuple(str(number) for number in range(8, -1, -1)), preset="4",
             preset_option="cpu-used", crf=(0, 24, 63),
             options={"deadline": "good", "row-mt": "1", "auto-alt-ref": "0"},

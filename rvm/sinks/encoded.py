@@ -22,6 +22,7 @@ from rvm.media.open import MEDIA_FAILURES
 from rvm.sinks.codecs import CONTAINERS, Codec, choose_codec, choose_format, quiet_encoders
 from rvm.sinks.partial import PartialFile, check_target, plain_reason
 from rvm.sinks.passthrough import Passthrough
+from rvm.sinks.times import OutputClock
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_FALLBACK_RATE = Fraction(30)
 _MOV_OPTIONS = {
     "movflags": "hybrid_fragmented+delay_moov",  # delay_moov: exact times through edit lists
     "frag_duration": "500000",
@@ -120,7 +120,7 @@ class EncodedFile:
         self._container: OutputContainer | None = None
         self._stream: VideoStream
         self._ended = False
-        self._clock = _Clock(hints.frame_rate)
+        self._clock = OutputClock(hints.frame_rate)
         self._size = (0, 0)
 
     # ── the three calls ──────────────────────────────────────────────────────────────────────
@@ -281,6 +281,7 @@ class EncodedFile:
         container = self._container
         assert container is not None  # noqa: S101 - set by _begin
         for packet in packets:
+            self._clock.repair_decode_time(packet)
             if self._passthrough is not None and packet.dts is not None:
                 container.mux(list(self._passthrough.until(packet.dts * packet.time_base)))
             container.mux(packet)
@@ -328,44 +329,3 @@ def _is_less(stored: PixelFormat, original: PixelFormat) -> bool:
     """True if something of the picture is lost between two layouts."""
     coarser = any(a > b for a, b in zip(stored.chroma_shift, original.chroma_shift, strict=True))
     return stored.depth < original.depth or coarser
-
-
-class _Clock:
-    """Frame times in the output: the source's own, moved by one origin, strictly increasing."""
-
-    def __init__(self, rate: Fraction | None) -> None:
-        self.rate = (rate or _FALLBACK_RATE).limit_denominator(1 << 20)
-        self.time_base = 1 / self.rate
-        self.moved = 0
-        self._origin_ticks = 0
-        self._last: int | None = None
-        self._last_duration = 0
-        self._count = 0
-
-    def begin(self, frame: Frame, origin: Fraction) -> Fraction:
-        """Take the first frame's time base; the origin as whole ticks of it, in seconds."""
-        if frame.pts is not None:
-            self.time_base = frame.time_base
-        self._origin_ticks = round(origin / self.time_base)
-        return self._origin_ticks * self.time_base
-
-    def stamp(self, frame: Frame) -> tuple[int, Fraction, int]:
-        """(pts, time base, duration) of the next frame in the output."""
-        pts = self._count if frame.pts is None else self._ticks(frame.pts, frame.time_base)
-        pts -= self._origin_ticks
-        if self._last is not None and pts <= self._last:
-            pts = self._last + 1
-            self.moved += 1
-        duration = self._ticks(frame.duration, frame.time_base) if frame.duration else 0
-        self._last_duration = duration or max(round(1 / (self.rate * self.time_base)), 1)
-        self._last = pts
-        self._count += 1
-        return pts, self.time_base, self._last_duration
-
-    def last_frame(self) -> tuple[Fraction, Fraction]:
-        """When the last frame starts and ends, in seconds of the output."""
-        last = self._last or 0
-        return last * self.time_base, (last + self._last_duration) * self.time_base
-
-    def _ticks(self, ticks: int, time_base: Fraction) -> int:
-        return ticks if time_base == self.time_base else round(ticks * time_base / self.time_base)
