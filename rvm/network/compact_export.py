@@ -1,0 +1,136 @@
+"""The compact network as ONNX, in two forms, and as safetensors.
+
+    core   src_small [b,3,h,w], r1i..r4i -> alpha_scale, alpha_offset, fgr_residual, pha, r1o..r4o
+    full   src [1,3,H,W],       r1i..r4i -> fgr, pha, r1o..r4o
+
+``core`` is what the CPU engines run; refinement happens outside, on the frame's own planes.
+``full`` scales down and refines within the graph: the small size is baked in, H and W are free
+(each at least :data:`POOL`). States are zeros [1,1,1,1] or of full shape to begin; every
+state has its own dimension symbols. A state of another size is an error at run time.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import onnx
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from rvm.network.compact import CompactConfig, CompactMatting, refine
+
+OPSET = 18
+POOL = 2
+"""``full`` averages POOL x POOL pixels before it resizes, against aliasing."""
+STATE_INPUTS = ("r1i", "r2i", "r3i", "r4i")
+STATE_OUTPUTS = ("r1o", "r2o", "r3o", "r4o")
+CORE_OUTPUTS = ("alpha_scale", "alpha_offset", "fgr_residual", "pha", *STATE_OUTPUTS)
+FULL_OUTPUTS = ("fgr", "pha", *STATE_OUTPUTS)
+
+
+class CoreForm(nn.Module):
+    """The network with flat inputs and outputs."""
+
+    def __init__(self, network: CompactMatting) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, src_small: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
+        """See the module docstring."""
+        out = self.network(src_small, state)
+        return (out.alpha_scale, out.alpha_offset, out.fgr_residual, out.pha, *out.state)
+
+
+class FullForm(nn.Module):
+    """The network between a resize to a fixed small size and the refinement."""
+
+    def __init__(self, network: CompactMatting, small: tuple[int, int]) -> None:
+        super().__init__()
+        self.network = network
+        self.small = small
+
+    def forward(self, src: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
+        """See the module docstring; ``small`` is (height, width)."""
+        pooled = F.avg_pool2d(src, POOL)
+        small = F.interpolate(pooled, self.small, mode="bilinear", align_corners=False)
+        out = self.network(small, state)
+        fgr, pha = refine(out, src)
+        return (fgr, pha, *out.state)
+
+
+def export_core(network: CompactMatting, path: Path) -> None:
+    """Write the ``core`` form; what is at ``path`` is replaced."""
+    height, width = 96, 160
+    _export(CoreForm(network), "src_small", (height, width), (height, width), CORE_OUTPUTS, path)
+
+
+def export_full(network: CompactMatting, path: Path, small: tuple[int, int]) -> None:
+    """Write the ``full`` form for one small size (height, width), multiples of 32."""
+    _export(FullForm(network, small), "src", (180, 320), small, FULL_OUTPUTS, path)
+
+
+def _export(
+    form: CoreForm | FullForm,
+    source: str,
+    size: tuple[int, int],
+    small: tuple[int, int],
+    outputs: tuple[str, ...],
+    path: Path,
+) -> None:
+    network = form.network
+    shapes = network.state_shapes(1, *small)
+    example = (torch.rand(1, 3, *size), *(torch.zeros(shape) for shape in shapes))
+    batch = {0: "batch"} if source == "src_small" else {}
+    axes = {source: {**batch, 2: "height", 3: "width"}}
+    for name in STATE_INPUTS:
+        symbols = ("batch", "channels", "height", "width")
+        axes[name] = {axis: f"{name}_{symbol}" for axis, symbol in enumerate(symbols)}
+    with torch.inference_mode(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter announces its own retirement
+        torch.onnx.export(
+            form.eval(),
+            example,
+            str(path),
+            input_names=[source, *STATE_INPUTS],
+            output_names=list(outputs),
+            dynamic_axes=axes,
+            opset_version=OPSET,
+            dynamo=False,
+        )
+    model = onnx.load(str(path))
+    contract = "rvm-compact-core" if source == "src_small" else "rvm"
+    onnx.helper.set_model_props(model, {"rvm.contract": contract, "rvm.size_multiple": "32"})
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save(model, str(path))
+
+
+def save_weights(network: CompactMatting, path: Path) -> None:
+    """Write every tensor and, as metadata, the widths; training-only hints are left out."""
+    tensors = {
+        name: tensor.contiguous()
+        for name, tensor in network.state_dict().items()
+        if not name.startswith("hints.") and not name.endswith("num_batches_tracked")
+    }
+    metadata = {key: " ".join(map(str, value)) for key, value in asdict(network.config).items()}
+    save_file(tensors, str(path), metadata)
+
+
+def load_weights(path: Path) -> CompactMatting:
+    """A network ready for inference from :func:`save_weights`' file."""
+    from safetensors import safe_open
+
+    with safe_open(str(path), "pt") as file:
+        metadata = file.metadata()
+    widths: dict[str, Any] = {k: tuple(map(int, v.split())) for k, v in metadata.items()}
+    config = CompactConfig(**widths)
+    network = CompactMatting(config)
+    missing, unexpected = network.load_state_dict(load_file(str(path)), strict=False)
+    wrong = [n for n in missing if not n.startswith("hints.") and "num_batches" not in n]
+    if wrong or unexpected:
+        raise ValueError(f"{path}: got a file without {wrong} and with {list(unexpected)}")
+    return network.eval()
