@@ -1,0 +1,189 @@
+"""Compare models on the held-back material: a table, a JSON file and contact sheets.
+
+    RVM_TRAIN_DATA=DIR python tools/evaluate.py models/compact.onnx --cache CACHE \\
+        --also reference=DIR/rvm.onnx --also selfie=DIR/selfie.onnx --json out.json --sheet out.png
+
+A model is any ONNX file of a known contract, or a folder of mattes as <folder>/<name>/<n>.png.
+``NAME=PATH@SIDE`` runs it with another long side than 512.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from rvm.evaluation import sets
+from rvm.evaluation.candidates import Candidate, Folder, open_model
+from rvm.evaluation.metrics import ClipScore, average, iou
+from rvm.evaluation.sets import Example
+from rvm.training.material import Material
+
+STILL_PASSES = 2
+SHEET_ROWS = 14
+Float32 = npt.NDArray[np.float32]
+Picture = npt.NDArray[np.uint8]
+
+
+def run_clip(model: Candidate, example: Example) -> tuple[list[Float32], float]:
+    """Every matte of a sequence from a fresh state, and the milliseconds a frame took."""
+    model.reset()
+    if isinstance(model, Folder):
+        model.open(example.name)
+    started = time.perf_counter()
+    mattes = [model.matte(rgb) for rgb in example.rgb]
+    return mattes, (time.perf_counter() - started) * 1e3 / len(mattes)
+
+
+def score_sequences(model: Candidate, examples: Iterable[Example]) -> dict[str, float]:
+    """All metrics, averaged over sequences."""
+    scores, times = [], []
+    for example in examples:
+        mattes, ms = run_clip(model, example)
+        score = ClipScore()
+        for matte, true in zip(mattes, example.alpha, strict=True):
+            score.add(matte, true.astype(np.float32) / 255)
+        scores.append(score.means())
+        times.append(ms)
+    return {**average(scores), "ms": float(np.median(times))}
+
+
+def score_stills(model: Candidate, examples: Iterable[Example]) -> dict[str, float]:
+    """IoU of alpha > 0.5 against binary masks, each still fed twice."""
+    values = []
+    for example in examples:
+        model.reset()
+        if isinstance(model, Folder):
+            model.open(example.name)
+        matte = [model.matte(example.rgb[0]) for _ in range(STILL_PASSES)][-1]
+        values.append(iou(matte, example.alpha[0].astype(np.float32) / 255))
+    low = float(np.percentile(values, 10))
+    return {"iou": float(np.mean(values)), "iou_median": float(np.median(values)), "iou_p10": low}
+
+
+def score_empty(model: Candidate, examples: Iterable[Example]) -> dict[str, float]:
+    """Mean and worst mean alpha where nobody is."""
+    means = [float(np.mean(run_clip(model, example)[0])) for example in examples]
+    return {"mean_alpha": float(np.mean(means)), "worst": max(means)}
+
+
+def score_cut(model: Candidate, example: Example) -> dict[str, float]:
+    """MAD (x 1e3) right after a cut and ten frames later."""
+    mattes, _ = run_clip(model, example)
+    difference = [
+        float(np.abs(matte - true.astype(np.float32) / 255).mean() * 1e3)
+        for matte, true in zip(mattes, example.alpha, strict=True)
+    ]
+    return {"mad_at_cut": difference[10], "mad_10_later": float(np.mean(difference[20:25]))}
+
+
+def evaluate(model: Candidate, material: Material, data: Path) -> dict[str, Any]:
+    """Every set for one model."""
+    return {
+        "composites": score_sequences(model, sets.composites(material)),
+        "clips": score_sequences(model, sets.clips(material)),
+        "masks": score_stills(model, sets.masked_stills(data)),
+        "empty": score_empty(model, sets.empty_rooms(material)),
+        "cut": score_cut(model, sets.after_cut(material)),
+    }
+
+
+def table(results: dict[str, dict[str, Any]]) -> str:
+    """A Markdown table of the results."""
+    head = (
+        "| model | MAD | MSE | Grad | Conn | dtSSD | IoU | clips MAD | clips dtSSD | clips IoU "
+        "| mask IoU | empty alpha | MAD at cut, 10 later | ms |"
+    )
+    lines = [head, "|" + "-|" * (head.count("|") - 1)]
+    for name, r in results.items():
+        c, v = r["composites"], r["clips"]
+        cells = [f"{c[k]:.2f}" for k in ("mad", "mse", "grad", "conn", "dtssd")]
+        cells += [f"{c['iou']:.3f}", f"{v['mad']:.2f}", f"{v['dtssd']:.2f}", f"{v['iou']:.3f}"]
+        cells += [f"{r['masks']['iou']:.3f}", f"{r['empty']['mean_alpha']:.4f}"]
+        cells += [f"{r['cut']['mad_at_cut']:.1f}, {r['cut']['mad_10_later']:.1f}", f"{c['ms']:.0f}"]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def cell(rgb: Picture, alpha: Float32 | None, height: int) -> Picture:
+    """One tile: the frame over green where alpha says so, or as it is."""
+    if alpha is not None:
+        a = alpha[..., None]
+        rgb = (rgb * a + np.array([60, 200, 90], np.float32) * (1 - a)).astype(np.uint8)
+    width = round(rgb.shape[1] * height / rgb.shape[0])
+    return np.asarray(cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def sheet(models: dict[str, Candidate], examples: list[Example], height: int = 180) -> Picture:
+    """A row an example: last frame, truth over green, each model over green, alpha of each."""
+    rows = []
+    for example in examples:
+        tiles = [cell(example.rgb[-1], None, height)]
+        tiles.append(cell(example.rgb[-1], example.alpha[-1].astype(np.float32) / 255, height))
+        for model in models.values():
+            matte = run_clip(model, example)[0][-1]
+            tiles.append(cell(example.rgb[-1], matte, height))
+            gray = np.repeat(np.rint(matte * 255).astype(np.uint8)[..., None], 3, 2)
+            tiles.append(cell(gray, None, height))
+        rows.append(np.hstack(tiles))
+    width = max(row.shape[1] for row in rows)
+    return np.vstack([np.pad(r, ((0, 2), (0, width - r.shape[1]), (0, 0))) for r in rows])
+
+
+def sheet_examples(material: Material, data: Path) -> list[Example]:
+    """A few of each set."""
+    stills = list(sets.masked_stills(data))[::24]
+    picked = list(sets.composites(material, 8)) + list(sets.clips(material)) + stills
+    return picked[: SHEET_ROWS + 8]
+
+
+def named(text: str) -> tuple[str, Path, int]:
+    """NAME=PATH@SIDE, with NAME and SIDE optional."""
+    name, _, rest = text.rpartition("=")
+    path, _, side = rest.rpartition("@") if "@" in rest else (rest, "", "512")
+    return name or Path(path).stem, Path(path), int(side)
+
+
+def main() -> int:
+    """Parse the command line, compare, print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("model", type=named)
+    parser.add_argument("--also", type=named, action="append", default=[], metavar="NAME=PATH")
+    parser.add_argument("--data", default=os.environ.get("RVM_TRAIN_DATA"))
+    parser.add_argument("--cache", type=Path, required=True)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--sheet", type=Path)
+    parser.add_argument("--only-sheet", action="store_true")
+    args = parser.parse_args()
+    if args.data is None:
+        parser.error("name the data root with --data or RVM_TRAIN_DATA")
+    material = Material(Path(args.data), args.cache, "validation")
+    models = {
+        name: open_model(path, side, args.threads) for name, path, side in [args.model, *args.also]
+    }
+    results: dict[str, dict[str, Any]] = {}
+    for name, model in ({} if args.only_sheet else models).items():
+        results[name] = evaluate(model, material, Path(args.data))
+        print(f"{name}: {json.dumps(results[name])}", file=sys.stderr)
+    if results:
+        print(table(results))
+    if args.json:
+        args.json.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    if args.sheet:
+        picture = sheet(models, sheet_examples(material, Path(args.data)))
+        cv2.imwrite(str(args.sheet), np.ascontiguousarray(picture[:, :, ::-1]))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
