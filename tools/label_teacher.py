@@ -49,9 +49,7 @@ class Teacher:
     def __init__(self, path: Path, threads: int) -> None:
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
-        self._session = ort.InferenceSession(
-            str(path), options, providers=["CPUExecutionProvider"]
-        )
+        self._session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         self._state: list[Float32] = []
         self.reset()
 
@@ -61,7 +59,8 @@ class Teacher:
 
     def label(self, rgb: UInt8, ratio: float) -> tuple[UInt8, UInt8]:
         """One RGB frame [H,W,3] -> alpha [H,W] and foreground colour [H,W,3], all uint8."""
-        src = np.ascontiguousarray(rgb.transpose(2, 0, 1)[None], dtype=np.float32) / 255
+        planar = rgb.transpose(2, 0, 1)[None].astype(np.float32, order="C")
+        src: Float32 = np.asarray(planar / 255, np.float32)
         feeds = {f"r{i + 1}i": state for i, state in enumerate(self._state)}
         feeds |= {"src": src, "downsample_ratio": np.array([ratio], np.float32)}
         fgr, pha, *self._state = self._session.run(None, feeds)

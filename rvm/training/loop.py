@@ -1,0 +1,227 @@
+"""The training loop: one process a core, gradients averaged, everything needed to go on saved.
+
+Each worker draws its own sequences from a generator seeded by (seed, rank, step), so a run that
+was cut off and resumed sees the same pictures and takes the same steps as one that was not.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from rvm.network.compact import CompactMatting, refine, zero_state
+from rvm.training.losses import matting_loss
+from rvm.training.recipe import Recipe, Stage
+from rvm.training.sampling import Sequence
+
+log = logging.getLogger(__name__)
+
+
+class SequenceSource(Protocol):
+    """Where sequences come from; :class:`rvm.training.sampling.Sampler` or a test's fake."""
+
+    def draw(self, rng: np.random.Generator, frames: int, size: tuple[int, int]) -> Sequence:
+        """One sequence of ``frames`` frames, ``size`` (width, height)."""
+        ...
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Float 0..1 on the device: rgb, fgr [B*T,3,H,W] and alpha [B*T,1,H,W]."""
+
+    rgb: Tensor
+    alpha: Tensor
+    fgr: Tensor
+
+
+def draw_batch(
+    source: SequenceSource, recipe: Recipe, rank: int, step: int, device: torch.device
+) -> Batch:
+    """The batch of one step; depends on nothing but its arguments."""
+    stage, _ = recipe.stage_at(step)
+    shared = np.random.default_rng([recipe.seed, 7, step])
+    width, height = stage.sizes[int(shared.integers(len(stage.sizes)))]
+    rng = np.random.default_rng([recipe.seed, rank, step])
+    size = (width * stage.detail, height * stage.detail)
+    drawn = [source.draw(rng, stage.frames, size) for _ in range(stage.batch)]
+
+    def tensor(planes: np.ndarray[Any, Any]) -> Tensor:
+        return torch.from_numpy(planes).to(device).permute(0, 3, 1, 2).float() / 255
+
+    return Batch(
+        tensor(np.concatenate([s.rgb for s in drawn])),
+        tensor(np.concatenate([s.alpha for s in drawn])[..., None]),
+        tensor(np.concatenate([s.fgr for s in drawn])),
+    )
+
+
+class Trainer:
+    """Network, its moving average and optimiser, at one step of one recipe."""
+
+    def __init__(
+        self, recipe: Recipe, source: SequenceSource, device: str = "cpu", rank: int = 0
+    ) -> None:
+        self.recipe, self.source, self.rank = recipe, source, rank
+        self.device = torch.device(device)
+        torch.manual_seed(recipe.seed)
+        self.model = CompactMatting(recipe.network).to(self.device)
+        self.model.to(memory_format=torch.channels_last)
+        self.average = copy.deepcopy(self.model).eval().requires_grad_(False)
+        self.optimizer = torch.optim.AdamW(
+            parameter_groups(self.model, recipe.weight_decay), lr=recipe.learning_rate(0)
+        )
+        self.step = 0
+        self.frames_seen = 0
+
+    def train_step(self) -> dict[str, float]:
+        """Draw one batch and take one step; returns the parts of the loss."""
+        stage, _ = self.recipe.stage_at(self.step)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.recipe.learning_rate(self.step)
+        batch = draw_batch(self.source, self.recipe, self.rank, self.step, self.device)
+        self.model.train()
+        loss, parts = self._loss(batch, stage)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        average_gradients(self.model)
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip_norm)
+        if torch.isfinite(norm):
+            self.optimizer.step()
+        else:
+            log.warning("step %d: gradient is not finite; skipped", self.step)
+        self.step += 1
+        self.frames_seen += stage.batch * stage.frames
+        self._update_average()
+        return {"loss": float(loss.detach()), "grad_norm": float(norm), **parts}
+
+    def _loss(self, batch: Batch, stage: Stage) -> tuple[Tensor, dict[str, float]]:
+        small = batch.rgb
+        if stage.detail > 1:
+            small = F.interpolate(batch.rgb, scale_factor=1 / stage.detail, mode="area")
+        small = small.contiguous(memory_format=torch.channels_last)
+        state = [s.to(self.device) for s in zero_state()]
+        output = self.model(small, state, stage.frames)
+        refined = refine(output, batch.rgb)
+        return matting_loss(
+            output, refined, batch.alpha, batch.fgr, stage.frames, self.recipe.losses
+        )
+
+    def _update_average(self) -> None:
+        decay = min(self.recipe.ema_decay, (1 + self.step) / (10 + self.step))
+        with torch.no_grad():
+            pairs = zip(self.average.state_dict().values(), self.model.state_dict().values())  # noqa: B905
+            for mean, now in pairs:
+                if mean.is_floating_point():
+                    mean.lerp_(now, 1 - decay)
+                else:
+                    mean.copy_(now)
+
+    def save(self, path: Path) -> None:
+        """Write everything :meth:`load` needs, atomically."""
+        content = {
+            "model": self.model.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "step": self.step,
+            "frames_seen": self.frames_seen,
+            "recipe": asdict(self.recipe),
+        }
+        part = path.with_suffix(".part")
+        torch.save(content, part)
+        part.replace(path)
+
+    def load(self, path: Path) -> None:
+        """Go on from a checkpoint; the recipe stays the one given at construction."""
+        content = torch.load(path, map_location=self.device, weights_only=True)
+        self.model.load_state_dict(content["model"])
+        self.average.load_state_dict(content["average"])
+        self.optimizer.load_state_dict(content["optimizer"])
+        self.step = content["step"]
+        self.frames_seen = content["frames_seen"]
+
+
+def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Decay for convolution weights, none for biases and norms."""
+    decayed = [p for p in model.parameters() if p.ndim > 1]
+    plain = [p for p in model.parameters() if p.ndim <= 1]
+    return [
+        {"params": decayed, "weight_decay": weight_decay},
+        {"params": plain, "weight_decay": 0.0},
+    ]
+
+
+def average_gradients(model: nn.Module) -> None:
+    """Mean over the workers, in one message; nothing to do for a single worker."""
+    if not dist.is_initialized():
+        return
+    grads = [p.grad for p in model.parameters() if p.grad is not None]
+    flat = torch.cat([g.reshape(-1) for g in grads])
+    dist.all_reduce(flat)
+    flat /= dist.get_world_size()
+    for grad, piece in zip(grads, torch.split(flat, [g.numel() for g in grads]), strict=True):
+        grad.copy_(piece.view_as(grad))
+
+
+def train(
+    trainer: Trainer,
+    folder: Path,
+    until: Callable[[], bool] = lambda: False,
+    save_every_s: float = 180.0,
+    log_every: int = 20,
+) -> None:
+    """Run to the end of the recipe or until ``until()``; worker 0 writes log and checkpoints."""
+    folder.mkdir(parents=True, exist_ok=True)
+    checkpoint = folder / "last.pt"
+    if checkpoint.exists():
+        trainer.load(checkpoint)
+        log.info("resumed at step %d", trainer.step)
+    saved = started = time.monotonic()
+    sums: dict[str, float] = {}
+    while trainer.step < trainer.recipe.steps and not agreed(until()):
+        for name, value in trainer.train_step().items():
+            sums[name] = sums.get(name, 0.0) + value / log_every
+        if trainer.step % log_every == 0:
+            if trainer.rank == 0:
+                append_log(folder / "log.jsonl", trainer, sums, time.monotonic() - started)
+            sums = {}
+        if trainer.rank == 0 and time.monotonic() - saved > save_every_s:
+            trainer.save(checkpoint)
+            saved = time.monotonic()
+    if trainer.rank == 0:
+        trainer.save(checkpoint)
+
+
+def agreed(stop: bool) -> bool:
+    """Whether any worker wants to stop, so that all stop at the same step."""
+    if not dist.is_initialized():
+        return stop
+    flag = torch.tensor([float(stop)])
+    dist.all_reduce(flag)
+    return bool(flag.item() > 0)
+
+
+def append_log(path: Path, trainer: Trainer, parts: dict[str, float], seconds: float) -> None:
+    """One JSON line: step, stage, frames, rate, seconds and the mean of each part of the loss."""
+    stage, _ = trainer.recipe.stage_at(trainer.step - 1)
+    line = {
+        "step": trainer.step,
+        "stage": stage.name,
+        "frames": trainer.frames_seen,
+        "lr": trainer.recipe.learning_rate(trainer.step - 1),
+        "seconds": round(seconds, 1),
+        **{name: round(value, 6) for name, value in parts.items()},
+    }
+    with path.open("a", encoding="utf-8") as stream:
+        stream.write(json.dumps(line) + "\n")

@@ -1,0 +1,108 @@
+"""What training minimises. Alpha and colours are 0..1; batches are [B*T,...], time fastest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from rvm.network.compact import CompactOutput
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """Factors of the sum; see :func:`matting_loss`."""
+
+    coarse: float = 1.0
+    refined: float = 1.0
+    laplacian: float = 1.0
+    temporal: float = 5.0
+    foreground: float = 0.3
+    hints: float = 0.3
+    edge: float = 2.0
+    """Extra weight of pixels whose true alpha is neither 0 nor 1, or near such a pixel."""
+
+
+def edge_weight(alpha: Tensor, extra: float) -> Tensor:
+    """1 far from an edge, 1 + ``extra`` within two pixels of one; [N,1,h,w] -> same."""
+    spread = F.max_pool2d(alpha, 5, 1, 2) + F.max_pool2d(-alpha, 5, 1, 2)
+    return 1 + extra * spread.clamp(0, 1)
+
+
+def weighted_l1(predicted: Tensor, true: Tensor, weight: Tensor) -> Tensor:
+    """sum(weight * |difference|) / sum(weight)."""
+    return ((predicted - true).abs() * weight).sum() / weight.sum()
+
+
+def pyramid_down(x: Tensor) -> Tensor:
+    """5x5 binomial blur and every second pixel: [N,c,h,w] -> [N,c,h/2,w/2] rounded up."""
+    x = F.pad(x, (2, 2, 2, 2), mode="replicate")
+    n = x.shape[-2] - 4
+    a, b, c, d, e = (x[..., k : k + n : 2, :] for k in range(5))
+    x = (a + e + 4 * (b + d) + 6 * c) / 16
+    n = x.shape[-1] - 4
+    a, b, c, d, e = (x[..., k : k + n : 2] for k in range(5))
+    return (a + e + 4 * (b + d) + 6 * c) / 16
+
+
+def laplacian_loss(predicted: Tensor, true: Tensor, levels: int = 4) -> Tensor:
+    """L1 between Laplacian pyramids, level s weighted 2^s / levels; [N,1,h,w]."""
+    difference = predicted - true  # the pyramid is linear
+    total = difference.new_zeros(())
+    for level in range(levels):
+        down = pyramid_down(difference)
+        size = difference.shape[-2:]
+        up = F.interpolate(down, size, mode="bilinear", align_corners=False)
+        total = total + (difference - up).abs().mean() * 2**level / levels
+        difference = down
+    return total
+
+
+def temporal_loss(predicted: Tensor, true: Tensor, frames: int) -> Tensor:
+    """Mean squared difference of the changes from frame to frame; 0 for single frames."""
+    if frames == 1:
+        return predicted.new_zeros(())
+    difference = (predicted - true).reshape(-1, frames, *predicted.shape[1:])
+    return torch.diff(difference, dim=1).square().mean()
+
+
+def hint_loss(hints: tuple[Tensor, ...], alpha: Tensor) -> Tensor:
+    """Binary cross entropy of the logits at every scale against the averaged alpha."""
+    total = alpha.new_zeros(())
+    for logits in hints:
+        size = logits.shape[-2:]
+        target = F.interpolate(alpha, size, mode="area")
+        total = total + F.binary_cross_entropy_with_logits(logits, target)
+    return total / max(1, len(hints))
+
+
+def matting_loss(
+    output: CompactOutput,
+    refined: tuple[Tensor, Tensor],
+    alpha: Tensor,
+    fgr: Tensor,
+    frames: int,
+    weights: LossWeights,
+) -> tuple[Tensor, dict[str, float]]:
+    """The weighted sum and its parts.
+
+    ``refined`` is (foreground [N,3,H,W], alpha [N,1,H,W]) at the size of the targets ``alpha``
+    [N,1,H,W] and ``fgr`` [N,3,H,W]; the coarse alpha is compared at its own size.
+    """
+    predicted_fgr, predicted = refined
+    small = alpha
+    if output.pha.shape != alpha.shape:
+        small = F.interpolate(alpha, output.pha.shape[-2:], mode="area")
+    inside = (alpha > 0.02).to(alpha.dtype)
+    parts = {
+        "coarse": weighted_l1(output.pha, small, edge_weight(small, weights.edge)),
+        "refined": weighted_l1(predicted, alpha, edge_weight(alpha, weights.edge)),
+        "laplacian": laplacian_loss(predicted, alpha),
+        "temporal": temporal_loss(predicted, alpha, frames),
+        "foreground": ((predicted_fgr - fgr).abs() * inside).mean(),
+        "hints": hint_loss(output.hints, small),
+    }
+    total = torch.stack([getattr(weights, name) * part for name, part in parts.items()]).sum()
+    return total, {name: float(part.detach()) for name, part in parts.items()}

@@ -1,0 +1,91 @@
+"""A training recipe as frozen dataclasses, read from TOML; every default and its unit once."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rvm.network.compact import SIZE_MULTIPLE, CompactConfig
+from rvm.training.losses import LossWeights
+from rvm.training.sampling import Mixture
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stretch of training with one shape of batch and one slope of the learning rate."""
+
+    name: str
+    steps: int
+    batch: int
+    """Sequences a step on each worker."""
+    frames: int
+    """Frames a sequence, T."""
+    sizes: tuple[tuple[int, int], ...]
+    """(width, height) of the small frame, drawn anew each step; multiples of 32."""
+    lr_start: float
+    lr_end: float
+    detail: int = 1
+    """The picture that is refined is this many times larger than the small frame."""
+
+    def __post_init__(self) -> None:
+        for width, height in self.sizes:
+            if width % SIZE_MULTIPLE or height % SIZE_MULTIPLE:
+                raise ValueError(
+                    f"stage {self.name}: got size {width}x{height}, expected multiples of 32"
+                )
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides how a training run goes, but for where its files lie."""
+
+    stages: tuple[Stage, ...]
+    seed: int = 1
+    warmup_steps: int = 100
+    weight_decay: float = 0.01
+    clip_norm: float = 1.0
+    ema_decay: float = 0.998
+    network: CompactConfig = field(default_factory=CompactConfig)
+    losses: LossWeights = field(default_factory=LossWeights)
+    mixture: Mixture = field(default_factory=Mixture)
+
+    def stage_at(self, step: int) -> tuple[Stage, float]:
+        """The stage of a step (from 0) and the share 0..1 of it that is done; the last for ever."""
+        for stage in self.stages:
+            if step < stage.steps:
+                return stage, step / stage.steps
+            step -= stage.steps
+        return self.stages[-1], 1.0
+
+    def learning_rate(self, step: int) -> float:
+        """Linear within each stage, after a linear warm-up."""
+        stage, done = self.stage_at(step)
+        rate = stage.lr_start + (stage.lr_end - stage.lr_start) * done
+        return rate * min(1.0, (step + 1) / self.warmup_steps)
+
+    @property
+    def steps(self) -> int:
+        """Steps of all stages together."""
+        return sum(stage.steps for stage in self.stages)
+
+
+def load_recipe(path: Path) -> Recipe:
+    """Read a TOML recipe; unknown keys raise TypeError."""
+    return recipe_from_dict(tomllib.loads(path.read_text(encoding="utf-8")))
+
+
+def recipe_from_dict(table: dict[str, Any]) -> Recipe:
+    """A recipe from plain tables, as TOML gives them."""
+    table = dict(table)
+    stages = tuple(
+        Stage(**{**stage, "sizes": tuple((w, h) for w, h in stage["sizes"])})
+        for stage in table.pop("stages")
+    )
+    parts: dict[str, Any] = {}
+    for key, kind in (("network", CompactConfig), ("losses", LossWeights), ("mixture", Mixture)):
+        values = table.pop(key, {})
+        parts[key] = kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+    everything: dict[str, Any] = {**table, **parts}
+    return Recipe(stages, **everything)

@@ -1,0 +1,263 @@
+"""Draws training sequences: real pictures, composites, real clips and empty rooms.
+
+A sequence is uint8: rgb [T,h,w,3], alpha [T,h,w] and foreground colour fgr [T,h,w,3]. The same
+generator state always gives the same sequence.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from rvm.training import augmentation as aug
+from rvm.training.augmentation import Placement, Rng
+from rvm.training.material import Clip, Material, Still
+
+UInt8 = npt.NDArray[np.uint8]
+
+REFLECT = cv2.BORDER_REFLECT_101
+CONSTANT = cv2.BORDER_CONSTANT
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """How often each kind of sequence is drawn; weights, not necessarily summing to 1."""
+
+    still: float = 0.30
+    still_composite: float = 0.33
+    clip: float = 0.17
+    clip_composite: float = 0.12
+    empty: float = 0.08
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """One training sequence; see the module docstring."""
+
+    rgb: UInt8
+    alpha: UInt8
+    fgr: UInt8
+
+
+class Sampler:
+    """Draws sequences of T frames of width x height from one part of the material."""
+
+    def __init__(self, material: Material, mixture: Mixture) -> None:
+        self.material = material
+        weights = {
+            self.still: mixture.still,
+            self.still_composite: mixture.still_composite,
+            self.clip: mixture.clip,
+            self.clip_composite: mixture.clip_composite,
+            self.empty: mixture.empty,
+        }
+        self._kinds = list(weights)
+        self._odds = np.array(list(weights.values())) / sum(weights.values())
+
+    def draw(self, rng: Rng, frames: int, size: tuple[int, int]) -> Sequence:
+        """One sequence of any kind; ``size`` is (width, height)."""
+        kind = self._kinds[int(rng.choice(len(self._kinds), p=self._odds))]
+        sequence: Sequence = kind(rng, frames, size)
+        if rng.random() < 0.5:
+            sequence = flip(sequence)
+        return Sequence(aug.camera(rng, sequence.rgb), sequence.alpha, sequence.fgr)
+
+    def still(self, rng: Rng, frames: int, size: tuple[int, int]) -> Sequence:
+        """A real picture as it was taken, cropped and moved like a hand-held camera."""
+        still = self._any_still(rng, 0.75)
+        rgb, alpha, fgr = self._stacks(still)
+        anchor, start = self._frame_person(rng, still, size, natural=True)
+        path = aug.motion(rng, start, frames, size[0] * 0.008)
+        return Sequence(
+            aug.warp(rgb, path, anchor, size, REFLECT),
+            aug.warp(alpha, path, anchor, size, REFLECT),
+            aug.warp(fgr, path, anchor, size, REFLECT),
+        )
+
+    def still_composite(self, rng: Rng, frames: int, size: tuple[int, int]) -> Sequence:
+        """One or two cut-out people over another background, each moving by itself."""
+        still = self._any_still(rng, 0.6)
+        back = self.background(rng, frames, size)
+        alpha, fgr = self._cutout(rng, still, frames, size)
+        if rng.random() < 0.12:
+            other_alpha, other_fgr = self._cutout(rng, self._any_still(rng, 0.6), frames, size)
+            back = blend(other_alpha, other_fgr, back)
+            rgb = blend(alpha, fgr, back)
+            joined = np.maximum(alpha, other_alpha)
+            colour = np.where((alpha >= other_alpha)[..., None], fgr, other_fgr)
+            return Sequence(rgb, joined, colour)
+        return self._finish_composite(rng, alpha, fgr, back)
+
+    def clip(self, rng: Rng, frames: int, size: tuple[int, int]) -> Sequence:
+        """Real footage with the teacher's mattes, in order, sometimes fast or backwards."""
+        clip, index = self._clip_frames(rng, frames)
+        anchor, start = self._cover(rng, clip.rgb.shape[2], clip.rgb.shape[1], size, 1.5)
+        path = aug.motion(rng, start, frames, size[0] * 0.004)
+        return Sequence(
+            *(
+                np.concatenate(
+                    [
+                        aug.warp(stack[i], [place], anchor, size, REFLECT)
+                        for i, place in zip(index, path, strict=True)
+                    ]
+                )
+                for stack in (clip.rgb, clip.alpha, clip.fgr)
+            )
+        )
+
+    def clip_composite(self, rng: Rng, frames: int, size: tuple[int, int]) -> Sequence:
+        """The person of a clip over another background."""
+        source = self.clip(rng, frames, size)
+        back = self.background(rng, frames, size)
+        return self._finish_composite(rng, source.alpha, source.fgr, back)
+
+    def empty(self, rng: Rng, frames: int, size: tuple[int, int]) -> Sequence:
+        """Nobody there: alpha 0."""
+        rgb = self.background(rng, frames, size)
+        return Sequence(rgb, np.zeros(rgb.shape[:3], np.uint8), np.zeros_like(rgb))
+
+    def background(self, rng: Rng, frames: int, size: tuple[int, int]) -> UInt8:
+        """A person-free sequence [T,h,w,3]: a rendered room, a strip of street or a texture."""
+        choice = rng.random()
+        if choice < 0.62:
+            views = self.material.backgrounds
+            picture = views[int(rng.integers(len(views)))]
+        elif choice < 0.85:
+            picture = self._street(rng)
+        else:
+            picture = aug.texture(rng, size)
+        anchor, start = self._cover(rng, picture.shape[1], picture.shape[0], size, 2.0)
+        back = aug.warp(
+            picture, aug.motion(rng, start, frames, size[0] * 0.006), anchor, size, REFLECT
+        )
+        if rng.random() < 0.3:
+            back = aug.blur(rng, back, size[0] / 60)
+        if rng.random() < 0.5:
+            back = aug.apply_tone(back, aug.tone(rng, 1.0))
+        if rng.random() < 0.12:
+            back = aug.backlight(rng, back)
+        return back
+
+    def _street(self, rng: Rng) -> UInt8:
+        """What lies left or right of the person in a real picture."""
+        for _ in range(4):
+            still = self._any_still(rng, 1.0)
+            rgb, alpha, _ = self._stacks(still)
+            free = np.flatnonzero(alpha.max(0) < 8)
+            left, right = int(np.sum(free < still.box[0])), int(np.sum(free >= still.box[2]))
+            if max(left, right) > 70:
+                half = rgb[:, : left - 6] if left > right else rgb[:, 384 - right + 6 :]
+                top = int(rng.integers(0, 576 - 3 * half.shape[1] // 4))
+                return np.asarray(half[top : top + max(3 * half.shape[1] // 4, 64)])
+        return aug.texture(rng, (256, 192))
+
+    def _finish_composite(self, rng: Rng, alpha: UInt8, fgr: UInt8, back: UInt8) -> Sequence:
+        if rng.random() < 0.6:
+            fgr = aug.apply_tone(fgr, aug.tone(rng, 0.7))
+        if rng.random() < 0.4:
+            fgr = match_light(fgr, alpha, back, rng.uniform(0.2, 0.9))
+        if rng.random() < 0.2:
+            softened = [cv2.GaussianBlur(a, (0, 0), rng.uniform(0.4, 1.2)) for a in alpha]
+            alpha = np.stack(softened).astype(np.uint8)
+        return Sequence(blend(alpha, fgr, back), alpha, fgr)
+
+    def _cutout(
+        self, rng: Rng, still: Still, frames: int, size: tuple[int, int]
+    ) -> tuple[UInt8, UInt8]:
+        _, alpha, fgr = self._stacks(still)
+        anchor, start = self._frame_person(rng, still, size, natural=False)
+        path = aug.motion(rng, start, frames, size[0] * 0.012)
+        return (
+            aug.warp(alpha, path, anchor, size, CONSTANT),
+            aug.warp(fgr, path, anchor, size, REFLECT),
+        )
+
+    def _any_still(self, rng: Rng, masked_share: float) -> Still:
+        m = self.material
+        pool = m.masked if rng.random() < masked_share or not m.unmasked else m.unmasked
+        return pool[int(rng.integers(len(pool)))]
+
+    def _stacks(self, still: Still) -> tuple[UInt8, UInt8, UInt8]:
+        m = self.material
+        return m.rgb[still.row], m.alpha[still.row], m.fgr[still.row]
+
+    def _clip_frames(self, rng: Rng, frames: int) -> tuple[Clip, list[int]]:
+        clips = self.material.clips
+        clip = clips[int(rng.integers(len(clips)))]
+        stride = int(rng.choice([1, 1, 1, 2, 3]))
+        stride = min(stride, max(1, (len(clip.alpha) - 1) // max(1, frames)))
+        first = int(rng.integers(0, len(clip.alpha) - stride * (frames - 1)))
+        index = [first + stride * t for t in range(frames)]
+        return clip, index[::-1] if rng.random() < 0.3 else index
+
+    @staticmethod
+    def _frame_person(
+        rng: Rng, still: Still, size: tuple[int, int], natural: bool
+    ) -> tuple[tuple[float, float], Placement]:
+        """Choose how much of a standing person is in frame: all, the upper body or the head.
+
+        Returns the source anchor (middle of the visible part) and where it goes.
+        """
+        width, height = size
+        left, top, right, bottom = still.box
+        tall = bottom - top
+        shown = float(rng.choice([1.0, 0.55, 0.36, 0.24], p=[0.26, 0.24, 0.28, 0.22]))
+        shown *= rng.uniform(0.9, 1.15)
+        fill = rng.uniform(0.6, 1.0) if shown > 0.8 else rng.uniform(0.75, 1.0)
+        scale = height * fill / (tall * shown)
+        if natural:  # keep most of the frame inside the picture
+            scale = max(scale, width / 384 * 0.92)
+            scale = max(scale, height / 576 * 0.98)
+        head_y = height * (rng.uniform(0.0, 0.06) + (1 - fill) * rng.uniform(0.2, 1.0))
+        spread = 0.1 if natural else 0.26
+        x = width * (0.5 + np.clip(rng.normal(0, spread), -0.45, 0.45))
+        stretch = np.exp(rng.normal(0, 0.06))
+        angle = rng.normal(0, 3.0)
+        anchor = ((left + right) / 2, float(top))
+        return anchor, Placement(x, head_y, scale * stretch, scale / stretch, angle)
+
+    @staticmethod
+    def _cover(
+        rng: Rng, source_w: int, source_h: int, size: tuple[int, int], most: float
+    ) -> tuple[tuple[float, float], Placement]:
+        """Let a picture cover the frame, zoomed in up to ``most`` times."""
+        width, height = size
+        scale = max(width / source_w, height / source_h) * rng.uniform(1.0, most)
+        slack_x = max(0.0, source_w * scale - width) / 2
+        slack_y = max(0.0, source_h * scale - height) / 2
+        x = width / 2 + rng.uniform(-slack_x, slack_x)
+        y = height / 2 + rng.uniform(-slack_y, slack_y)
+        stretch = np.exp(rng.normal(0, 0.05))
+        anchor = (source_w / 2, source_h / 2)
+        return anchor, Placement(x, y, scale * stretch, scale / stretch, rng.normal(0, 2.0))
+
+
+def blend(alpha: UInt8, fgr: UInt8, back: UInt8) -> UInt8:
+    """fgr * alpha + back * (1 - alpha); [T,h,w], [T,h,w,3], [T,h,w,3]."""
+    a = alpha[..., None].astype(np.uint16)
+    mixed = fgr * a + back * (255 - a) + 127
+    return (mixed // 255).astype(np.uint8)
+
+
+def match_light(fgr: UInt8, alpha: UInt8, back: UInt8, share: float) -> UInt8:
+    """Move the person's mean colour towards the background's by ``share`` of the difference."""
+    inside = alpha[0] > 127
+    if not inside.any():
+        return fgr
+    person = fgr[0][inside].mean(0)
+    room = back[0].reshape(-1, 3).mean(0)
+    gain = np.clip((person + share * (room - person)) / np.maximum(person, 8), 0.4, 1.8)
+    table = np.arange(256, dtype=np.float32)[:, None] * gain.astype(np.float32)
+    return aug.apply_tone(fgr, table.clip(0, 255))
+
+
+def flip(sequence: Sequence) -> Sequence:
+    """Left becomes right."""
+    return Sequence(
+        np.ascontiguousarray(sequence.rgb[:, :, ::-1]),
+        np.ascontiguousarray(sequence.alpha[:, :, ::-1]),
+        np.ascontiguousarray(sequence.fgr[:, :, ::-1]),
+    )
