@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from cyclopts import App
 
 from rvm.cli.options import Talk
-from rvm.errors import ModelError, UsageError
+from rvm.errors import ModelError
 
 if TYPE_CHECKING:
     from rvm.matting.weights import ModelEntry
@@ -103,7 +103,7 @@ def _entry(name: str) -> ModelEntry:
 
     manifest = load_manifest()
     if name not in manifest:
-        raise UsageError(f"no model {name!r} in the registry{nearest(name, manifest)}")
+        raise ModelError(f"no model {name!r} in the registry{nearest(name, manifest)}")
     return manifest[name]
 
 
