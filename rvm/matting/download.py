@@ -87,8 +87,10 @@ def _pull_locked(entry: ModelEntry, progress: Progress) -> None:
     for attempt in range(1, _ATTEMPTS + 1):
         try:
             _fetch(entry, part, total, progress)
+        except urllib.error.HTTPError as error:
+            raise ModelError(f"cannot download {entry.url}: {error.code} {error.reason}") from None
         except (urllib.error.URLError, HTTPException, ConnectionError, TimeoutError) as error:
-            if attempt == _ATTEMPTS or isinstance(error, urllib.error.HTTPError):
+            if attempt == _ATTEMPTS:
                 raise ModelError(
                     f"cannot download {entry.url}: {getattr(error, 'reason', error)}; "
                     "run the same command again to go on"

@@ -9,14 +9,13 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import pickle
+import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import safetensors.torch
 import torch
-from safetensors import SafetensorError
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -184,23 +183,9 @@ def read_tensors(data: bytes, name: str, format: str) -> dict[str, Tensor]:
     Raises:
         ModelError: damaged, or anything but tensors is in it.
     """
-    read: Callable[[], Any]
-    if format == "safetensors":
-        read = lambda: safetensors.torch.load(data)  # noqa: E731
-    else:
-        read = lambda: torch.load(  # noqa: E731
-            io.BytesIO(data), map_location="cpu", weights_only=True
-        )
     try:
-        tensors = read()
-    except (
-        SafetensorError,
-        pickle.UnpicklingError,
-        RuntimeError,
-        EOFError,
-        ValueError,
-        KeyError,
-    ) as error:
+        tensors = _parse(data, format)
+    except Exception as error:  # damaged files surface as a dozen types, IndexError among them
         raise ModelError(f"{name} cannot be loaded: {first_line(error)}") from error
     if (
         not isinstance(tensors, dict)
@@ -209,6 +194,14 @@ def read_tensors(data: bytes, name: str, format: str) -> dict[str, Tensor]:
     ):
         raise ModelError(f"{name} is no state_dict: expected names with tensors only")
     return tensors
+
+
+def _parse(data: bytes, format: str) -> Any:
+    if format == "safetensors":
+        return safetensors.torch.load(data)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about pickle's version, in files that are no pickles
+        return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
 
 
 def metadata_of(data: bytes) -> dict[str, str]:

@@ -1,0 +1,71 @@
+"""The engines with the reference weights: against recorded mattes, and against each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from shared_data import shared_path
+
+from rvm.frame import RGB24, SRGB, Frame
+from rvm.matting import load_engine
+from rvm.matting.matter import Matter
+
+ONNX = "reference/rvm_mobilenetv3_reference.onnx"
+TORCH = "reference/rvm_mobilenetv3_reference.safetensors"
+# float16 rounding of the recorded alpha (2.4e-4) plus half a code value.
+RECORDED_TOLERANCE = 0.5 + 255 * 2.4e-4 + 0.01
+
+
+@pytest.mark.parametrize("engine", ["onnxruntime", "openvino", "torch"])
+@pytest.mark.parametrize("part", ["a", "b"])
+def test_recorded_mattes(engine: str, part: str) -> None:
+    pytest.importorskip(engine)
+    model = shared_path(TORCH if engine == "torch" else ONNX)
+    recorded = np.load(shared_path("reference/rvm_parity.npz"))
+    ratio = float(recorded[f"{part}_ratio"][0])
+    with Matter(model, "cpu", engine, downsample_ratio=ratio, threads=1) as matter:
+        pairs = zip(recorded[f"{part}_frames"], recorded[f"{part}_pha"], strict=True)
+        for picture, alpha in pairs:
+            difference = matter.step(picture).alpha - alpha.astype(np.float32) * 255
+            assert np.abs(difference).max() < RECORDED_TOLERANCE
+
+
+def moving_pictures(count: int) -> Iterator[npt.NDArray[np.uint8]]:
+    """A recorded picture of a person, drifting, dimming and brightening."""
+    picture = np.load(shared_path("reference/rvm_parity.npz"))["a_frames"][0]
+    for index in range(count):
+        light = 0.8 + 0.2 * np.cos(index / 5)
+        yield (np.roll(picture, index * 2, axis=1) * light).astype(np.uint8)
+
+
+def test_torch_and_onnx_runtime_stay_together_over_40_frames() -> None:
+    pytest.importorskip("torch")
+    options = {"device": "cpu", "downsample_ratio": 0.5, "threads": 1}
+    ours = load_engine(shared_path(TORCH), engine="torch", **options)  # type: ignore[arg-type]
+    theirs = load_engine(shared_path(ONNX), engine="onnxruntime", **options)  # type: ignore[arg-type]
+    states = [None, None]
+    for index, picture in enumerate(moving_pictures(40)):
+        height, width, _ = picture.shape
+        frame = Frame((picture,), RGB24, width, height, index=index, colour=SRGB)
+        mattes = []
+        for number, engine in enumerate((ours, theirs)):
+            matte, states[number] = engine.step(frame, states[number])
+            mattes.append(matte)
+        assert np.abs(mattes[0].alpha.astype(int) - mattes[1].alpha).max() <= 1
+    for one, other in zip(states[0].tensors, states[1].tensors, strict=True):  # type: ignore[attr-defined]
+        assert np.abs(one.numpy() - other.numpy()).max() <= 1e-3
+
+
+@pytest.mark.parametrize(
+    "name", ["selfie_segmentation.onnx", "mediapipe.onnx", "SINet_Softmax_simple.onnx"]
+)
+def test_small_peers_see_the_person(name: str) -> None:
+    recorded = np.load(shared_path("reference/rvm_parity.npz"))
+    with Matter(shared_path(f"reference/{name}"), "cpu", "onnxruntime", threads=1) as matter:
+        mask = matter.step(recorded["b_frames"][0]).alpha > 127
+    person = recorded["b_pha"][0] > 0.5
+    overlap = (mask & person).sum() / (mask | person).sum()
+    assert overlap > (0.5 if name.startswith("SINet") else 0.9)
