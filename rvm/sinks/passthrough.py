@@ -12,6 +12,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import av
+from av.bitstream import BitStreamFilterContext
 from av.stream import Disposition
 
 from rvm.media.open import MEDIA_FAILURES, open_input, reason
@@ -65,6 +66,7 @@ class Passthrough:
         self._start = begin + Fraction(start_seconds) if start_seconds else None
         self._end = None if end_seconds is None else begin + Fraction(end_seconds)
         self._targets: dict[int, Any] = {}
+        self._filters: dict[int, BitStreamFilterContext] = {}
         self._waiting: Packet[Any] | None = None
         self._origin = Fraction(0)
         self._video_seconds = Fraction(0)
@@ -152,6 +154,8 @@ class Passthrough:
         target.metadata.update(_kept_tags(stream.metadata))
         target.disposition = stream.disposition
         self._targets[stream.index] = target
+        if _has_adts_headers(stream):
+            self._filters[stream.index] = BitStreamFilterContext("aac_adtstoasc", in_stream=stream)
 
     def _copy_chapters(self, output: OutputContainer) -> None:
         chapters = []
@@ -226,6 +230,10 @@ class Passthrough:
             shift = round(self._origin / packet.time_base)
             packet.pts = None if packet.pts is None else packet.pts - shift
             packet.dts = None if packet.dts is None else packet.dts - shift
+        if packet.stream_index in self._filters:
+            time_base = packet.time_base
+            (packet,) = self._filters[packet.stream_index].filter(packet)
+            packet.time_base = time_base
         packet.stream = target
         return packet
 
@@ -243,6 +251,15 @@ def _is_copied(stream: Stream) -> bool:
     if stream.type == "video":
         return bool(stream.disposition & Disposition.attached_pic)
     return stream.type in ("audio", "subtitle", "attachment")
+
+
+def _has_adts_headers(stream: Stream) -> bool:
+    """AAC of a transport stream: a header before each packet, which other containers do without.
+
+    The muxers remove it by themselves, but not MP4's when it delays its own header.
+    """
+    context = stream.codec_context
+    return context is not None and context.name == "aac" and not context.extradata
 
 
 def _kept_tags(tags: dict[str, str]) -> dict[str, str]:
