@@ -239,7 +239,7 @@ def make_demo(
     on_progress: OnProgress | None = None,
     stop: StopSignal | None = None,
 ) -> Report:
-    """Write `demo.mp4` and `demo.png` (before, matte, after) into a folder.
+    """Write `rvm-demo.mp4` and `rvm-demo.png` (before, matte, after) into a folder.
 
     Raises:
         UsageError: the extra `[demo]` is not installed.
@@ -248,7 +248,7 @@ def make_demo(
     """
     options = options or DemoOptions()
     folder = Path(folder)
-    film, still = folder / "demo.mp4", folder / "demo.png"
+    film, still = folder / "rvm-demo.mp4", folder / "rvm-demo.png"
     shot = HandHeldShot(portrait(), options.seconds)
     _prepare(folder, film, still, overwrite=options.overwrite)
     return _run(shot, film, still, options, on_start, on_progress, stop)

@@ -27,11 +27,12 @@ class Console:
     def say(self, line: str, level: int = NORMAL) -> None:
         """One line for a person, if that much talk is wanted."""
         if self.level >= level:
-            self._write(line)
+            self._write(printable(line))
 
     def warn(self, line: str) -> None:
         """One warning; shown unless quiet."""
-        self.say(f"{self._paint('rvm: warning:', 33)} {line}")
+        if self.level >= NORMAL:
+            self._write(f"{self._paint('rvm: warning:', 33)} {one_line(line)}")
 
     def error(self, line: str) -> None:
         """The one line that says why the exit code is not 0; always shown."""
@@ -39,12 +40,14 @@ class Console:
 
     def data(self, text: str) -> None:
         """One piece of output proper, to stdout at once."""
-        sys.stdout.write(text + "\n")
+        encoding = sys.stdout.encoding or "utf-8"
+        # A file name may hold what the terminal's encoding cannot say.
+        sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
         sys.stdout.flush()
 
     def json(self, value: Mapping[str, Any]) -> None:
         """One JSON object on one line of stdout."""
-        self.data(json.dumps(value, ensure_ascii=False))
+        self.data(json.dumps(value))
 
     def _paint(self, text: str, code: int) -> str:
         return f"\x1b[1;{code}m{text}\x1b[0m" if self.color else text
@@ -57,8 +60,16 @@ class Console:
 
 
 def one_line(text: str) -> str:
-    """The text with every run of white space as one blank."""
-    return " ".join(text.split())
+    """The text with every run of white space as one blank, and printable."""
+    return printable(" ".join(text.split()))
+
+
+def printable(text: str) -> str:
+    """The text without control characters: a file's name must not steer the terminal."""
+    return "".join(
+        letter if letter.isprintable() or letter in "\n\t" else repr(letter)[1:-1]
+        for letter in text
+    )
 
 
 def is_terminal() -> bool:

@@ -139,12 +139,13 @@ def make_reporter(mode: Literal["auto", "bar", "json", "none"], console: Console
 
 
 def describe_source(source: SourceInfo) -> str:
-    """`talk.mp4: 1280x720 yuv420p, 29.97 frames a second, 0:12`."""
+    """`talk.mp4: 1280x720 yuv420p, 29.97 frames a second, 12.3 seconds`."""
     parts = [f"{source.width}x{source.height} {source.format.name}"]
     if source.frame_rate:
         parts.append(f"{float(source.frame_rate):.5g} frames a second")
     if source.duration_seconds:
-        parts.append(clock_time(source.duration_seconds))
+        seconds = source.duration_seconds
+        parts.append(f"{seconds:.1f} seconds" if seconds < 60 else clock_time(seconds))
     return f"{source.name}: {', '.join(parts)}"
 
 

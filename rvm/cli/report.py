@@ -25,19 +25,28 @@ def tell(report: Report, console: Console, *, json: bool) -> None:
 
 def summary(report: Report) -> list[str]:
     """Two or three lines: what came out, what was lost, how late it was."""
-    written = "".join(f"{path}, " for path in report.outputs).removesuffix(", ")
+    written = f"{', '.join(map(str, report.outputs))}: " if report.outputs else ""
     lines = [
-        f"{f'{written}: ' if written else ''}{report.frames_out} frames in {report.seconds:.1f} s "
+        f"{written}{_count(report.frames_out, 'frame')} in {report.seconds:.1f} s "
         f"({report.fps:.1f} a second, {report.peak_rss_mb:.0f} MiB)"
     ]
-    if report.dropped or report.damaged or report.reopened:
-        lines.append(
-            f"of {report.frames_in} frames {report.dropped} gave way to newer ones; "
-            f"{report.damaged} were damaged; the camera was reopened {report.reopened} times"
-        )
+    losses = [
+        f"{_count(number, 'frame')} {what}"
+        for number, what in ((report.dropped, "gave way to newer ones"),
+                             (report.damaged, "could not be decoded"))
+        if number
+    ]  # fmt: skip
+    if report.reopened:
+        losses.append(f"the camera was lost and reopened {_count(report.reopened, 'time')}")
+    if losses:
+        lines.append(f"of {_count(report.frames_in, 'frame')}: {'; '.join(losses)}")
     if report.latency_ms is not None:
         lines.append(
             f"from grab to output {report.latency_ms['p50']:.0f} ms, "
             f"95 of 100 frames within {report.latency_ms['p95']:.0f} ms"
         )
     return lines
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

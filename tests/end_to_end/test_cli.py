@@ -169,7 +169,7 @@ def test_the_demo_writes_a_film_and_a_still(run: Run, tmp_path: Path) -> None:
     pytest.importorskip("skimage")
     outcome = run("demo", "-m", "fake", "--seconds", "0.2", "-o", "show", "--json")
     assert outcome.code == 0, outcome.err
-    assert outcome.objects[0]["outputs"] == ["show/demo.mp4", "show/demo.png"]
+    assert outcome.objects[0]["outputs"] == ["show/rvm-demo.mp4", "show/rvm-demo.png"]
     assert outcome.objects[0]["frames_out"] == 6
     assert run("demo", "-m", "fake", "-o", "show").code == 6
 

@@ -25,7 +25,7 @@ def demo_command(
     progress: ProgressMode = "auto",
     talk: Talk = Talk(),  # noqa: B008 (frozen)
 ) -> int:
-    """Matte a portrait that moves like a hand-held shot; write demo.mp4 and demo.png.
+    """Matte a portrait that moves like a hand-held shot; write rvm-demo.mp4 and rvm-demo.png.
 
     Args:
         output: folder to write into.

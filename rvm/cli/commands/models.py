@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from cyclopts import App
@@ -10,7 +11,10 @@ from rvm.cli.options import Talk
 from rvm.errors import ModelError
 
 if TYPE_CHECKING:
+    from rvm.cli.console import Console
     from rvm.matting.weights import ModelEntry
+
+_TELL_SECONDS = 2.0
 
 models_app = App(name="models", help="List, fetch and check models.")
 
@@ -49,7 +53,7 @@ def pull_models(name: str, /, *, talk: Talk = Talk()) -> int:  # noqa: B008
     with talk.console() as console:
         entry = _entry(name)
         console.say(f"rvm: fetching {entry.name} from {entry.url}")
-        path = pull(entry)
+        path = pull(entry, _Download(console))
         console.json({"name": name, "path": str(path)}) if talk.json else console.data(str(path))
     return 0
 
@@ -95,6 +99,20 @@ def model_path(name: str | None = None, /, *, talk: Talk = Talk()) -> int:  # no
         path = download_dir() if name is None else find_model(name).path
         console.json({"path": str(path)}) if talk.json else console.data(str(path))
     return 0
+
+
+class _Download:
+    """Says every few seconds how much has come."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._next_line = time.monotonic() + _TELL_SECONDS
+
+    def __call__(self, done: int, total: int) -> None:
+        """Take note of `done` of `total` bytes."""
+        if time.monotonic() >= self._next_line:
+            self._next_line = time.monotonic() + _TELL_SECONDS
+            self._console.say(f"rvm: {done / 1e6:.1f} of {total / 1e6:.1f} MB")
 
 
 def _entry(name: str) -> ModelEntry:
