@@ -155,8 +155,9 @@ class CameraSource(Source):
         if capture is None:
             raise DeviceError(_cannot_open(device))
         reported = _reported_rate(capture) or fps
+        deadline_seconds = self._clock.now() + FIRST_PICTURE_SECONDS
         self._grabber = _Grabber(capture, self._clock)
-        self._first = self._first_picture()
+        self._first = self._first_picture(deadline_seconds)
         self._origin_seconds = self._first.at_seconds
         self._freshness = Freshness(self._clock.now(), digest(self._first.image))
         rate = None if not reported else Fraction(reported).limit_denominator(1001)
@@ -165,6 +166,7 @@ class CameraSource(Source):
     def __iter__(self) -> Iterator[Frame]:
         yield self._frame(self._first)
         while not self._closed.is_set():
+            gave_up = self._grabber.failed  # asked before, for a picture may wait all the same
             picture = self._grabber.take(POLL_SECONDS)
             now = self._clock.now()
             if picture is not None:
@@ -172,7 +174,7 @@ class CameraSource(Source):
             stale = self._freshness.is_stale(now)
             if picture is not None and not stale:
                 yield self._frame(picture)
-            elif stale or self._grabber.failed:
+            elif stale or gave_up:
                 self._reopen()
 
     def close(self) -> None:
@@ -182,12 +184,14 @@ class CameraSource(Source):
             self._clock.interrupt()
         self._grabber.stop()
 
-    def _first_picture(self) -> _Picture:
-        deadline = self._clock.now() + FIRST_PICTURE_SECONDS
-        while self._clock.now() < deadline and not self._grabber.failed:
+    def _first_picture(self, deadline_seconds: float) -> _Picture:
+        while self._clock.now() < deadline_seconds:
+            gave_up = self._grabber.failed  # asked before, for a picture may wait all the same
             picture = self._grabber.take(POLL_SECONDS)
             if picture is not None:
                 return picture
+            if gave_up:
+                break
         self._grabber.stop()
         raise DeviceError(
             f"camera {self._request.device} opens but gives no picture; "

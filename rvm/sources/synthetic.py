@@ -30,7 +30,7 @@ CELLS = NUMBER_BITS + CHECKSUM_BITS
 #: Smallest picture that holds the barcode: one pixel a cell, two rows.
 MIN_WIDTH, MIN_HEIGHT = CELLS, 2
 _BLACK, _WHITE = 40, 210
-_LEAST_CONTRAST = 0.15
+_LEAST_CONTRAST = 0.1
 
 
 def draw_number(plane: npt.NDArray[Any], number: int, depth: int = 8) -> None:
