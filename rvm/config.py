@@ -116,7 +116,7 @@ class EngineSettings:
     )
     engine: str = _setting(
         "auto",
-        "what runs the model: auto, onnxruntime, torch",
+        "what runs the model: auto, or a name that rvm devices lists",
         group="Matting",
     )
     downsample_ratio: float | None = _setting(

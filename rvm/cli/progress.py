@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from rvm.telemetry import Progress
 
 _PLAIN_SECONDS = 5.0
+_LEAST_MS = 0.1  # stages faster than this do not matter
+_BAR_WIDTH = 16
 
 
 class Reporter(ABC):
@@ -100,7 +102,7 @@ class BarReporter(Reporter):
         from rich.progress import Progress as RichProgress
 
         self._bar = RichProgress(
-            BarColumn(bar_width=20),
+            BarColumn(bar_width=_BAR_WIDTH),
             TextColumn("{task.description}", markup=False),
             console=RichConsole(stderr=True, no_color=not console.color, highlight=False),
             auto_refresh=False,
@@ -111,15 +113,16 @@ class BarReporter(Reporter):
 
     def update(self, progress: Progress) -> None:
         """Redraw."""
-        if not self._running:
-            self._bar.start()
-            self._running = True
+        room = self._bar.console.width - _BAR_WIDTH - 2
         self._bar.update(
             self._task,
             completed=progress.frames_done,
             total=progress.frames_total,
-            description=describe_progress(progress),
+            description=describe_progress(progress, room),
         )
+        if not self._running:
+            self._bar.start()
+            self._running = True
         self._bar.refresh()
 
     def close(self) -> None:
@@ -157,17 +160,23 @@ def describe_engine(engine: EngineInfo) -> str:
     )
 
 
-def describe_progress(progress: Progress) -> str:
-    """`120/266 frames  19.5/s  matting 42 ms  sink 3 ms  0 dropped  0:07 left`."""
+def describe_progress(progress: Progress, width: int | None = None) -> str:
+    """`120/266 frames  19.5/s  0:07 left  2 dropped  matting 42 ms  sink 3 ms`.
+
+    Slow stages come first; what does not fit into `width` columns is left out.
+    """
     done = f"{progress.frames_done}"
     if progress.frames_total:
         done += f"/{progress.frames_total}"
     parts = [f"{done} frames", f"{progress.fps:.1f}/s"]
-    parts += [f"{name} {value:.3g} ms" for name, value in progress.stages.items()]
-    if progress.dropped:
-        parts.append(f"{progress.dropped} dropped")
     if progress.seconds_left is not None:
         parts.append(f"{clock_time(progress.seconds_left)} left")
+    if progress.dropped:
+        parts.append(f"{progress.dropped} dropped")
+    by_time = sorted(progress.stages.items(), key=lambda stage: -stage[1])
+    parts += [f"{name} {value:.3g} ms" for name, value in by_time if value >= _LEAST_MS]
+    while width is not None and len(parts) > 2 and len("  ".join(parts)) > width:
+        parts.pop()
     return "  ".join(parts)
 
 

@@ -45,8 +45,10 @@ def report(**changes: object) -> Report:
 
 def test_a_line_has_everything_that_matters() -> None:
     assert describe_progress(HALF_WAY) == (
-        "120/266 frames  19.5/s  matting 41.9 ms  sink 3 ms  2 dropped  0:07 left"
+        "120/266 frames  19.5/s  0:07 left  2 dropped  matting 41.9 ms  sink 3 ms"
     )
+    assert describe_progress(HALF_WAY, 65).endswith("2 dropped  matting 41.9 ms")
+    assert describe_progress(HALF_WAY, 10) == "120/266 frames  19.5/s"
     assert describe_progress(Progress(3, None, 0.0, None, 0, {})) == "3 frames  0.0/s"
 
 
