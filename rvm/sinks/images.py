@@ -33,8 +33,9 @@ def is_images(spec: str | Path) -> bool:
     """True if an output means image files: a folder, a numbered pattern, or a picture's name."""
     text = os.fspath(spec)
     path = Path(text)
-    is_folder = text.endswith(("/", os.sep)) or path.is_dir()
-    return is_folder or bool(_NUMBER.search(path.name)) or _extension(path) in STILL_EXTENSIONS
+    return (
+        _is_folder(text) or bool(_NUMBER.search(path.name)) or _extension(path) in STILL_EXTENSIONS
+    )
 
 
 def open_images(
@@ -48,7 +49,7 @@ def open_images(
     """
     text = os.fspath(spec)
     path = Path(text)
-    if text.endswith(("/", os.sep)) or path.is_dir():
+    if _is_folder(text):
         return ImageSequence(path, _DEFAULT_NAME, info=info, gray=gray, overwrite=overwrite)
     if _NUMBER.search(path.name):
         return ImageSequence(path.parent, path.name, info=info, gray=gray, overwrite=overwrite)
@@ -229,6 +230,13 @@ class ImageSequence:
         for name in names:
             (self._part / name).replace(self._folder / name)
         sync_folder(self._folder)
+
+
+def _is_folder(text: str) -> bool:
+    try:
+        return text.endswith(("/", os.sep)) or Path(text).is_dir()
+    except OSError:
+        return False  # a name the system refuses; whoever opens it says why
 
 
 def _extension(path: Path) -> str:

@@ -34,6 +34,12 @@ def check_target(
     folder = path.parent
     if not folder.is_dir():
         raise OutputError(f"{path}: there is no folder {folder}; create it first")
+    try:
+        path.lstat()
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError) as error:  # too long, or not a name at all
+        raise OutputError(f"{str(path)[:200]}: {plain_reason(error)}") from error
     if path.is_dir():
         raise OutputError(f"{path}: this is a folder; give the name of a file")
     if any(_same_file(path, other) for other in inputs):
