@@ -62,7 +62,10 @@ def composite(spec: Shot, index: int) -> Composite:
     for number, shape in enumerate(pixels.plane_shapes(spec.width, spec.height)):
         rows, columns = shape[:2]
         ramp = np.linspace(20, 180, columns)[None, :] + np.linspace(0, 40, rows)[:, None]
-        ramp = (ramp + 3 * index + 7 * number) * (1 << (pixels.depth - 8))
+        ramp = ramp + 3 * index + 7 * number
+        if number:
+            ramp = 128 + (ramp - 128) / 5  # colours that RGB has too
+        ramp = ramp * (1 << (pixels.depth - 8))
         if len(shape) == 3:
             ramp = np.stack([ramp, ramp[:, ::-1], ramp[::-1]], axis=2)
         planes.append(ramp.astype(pixels.dtype))

@@ -11,11 +11,14 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import av
+import cv2
 import numpy as np
 from av.video.reformatter import Interpolation
 
 from rvm.colour.guess import guess_tags
-from rvm.frame import RGB24, YUV420P, ColourTags, PixelFormat
+from rvm.colour.ranges import code_to_rgb
+from rvm.colour.rgb import full_size_code
+from rvm.frame import PIXEL_FORMATS, RGB24, YUV420P, ColourTags, PixelFormat
 from rvm.media.tags import is_rgb, to_numbers
 
 if TYPE_CHECKING:
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 #: swscale's names for the matrices (SWS_CS_*).
 _SWS_MATRIX = {"bt709": 1, "bt601": 5, "bt2020": 9}
 
+RGB48 = PIXEL_FORMATS["rgb48"]
 _ACCURATE = int(
     Interpolation.AREA
     | Interpolation.ACCURATE_RND
@@ -99,6 +103,8 @@ def to_video_frame(
         picture = av.VideoFrame(width, height, "gray")
         _fill(picture, 0, as_array(frame.planes[0]), 8, 8)
     else:
+        if format_name.startswith(("rgb48", "rgba64", "gbrp16", "gbrap16")):
+            frame = _as_rgb48(frame)
         picture = _native(frame, width, height, alpha=has_alpha(format_name))
         if tags is None:
             tags = tags_for(RGB24 if is_rgb(format_name) else YUV420P, frame)
@@ -148,6 +154,18 @@ def _native(frame: Frame, width: int, height: int, *, alpha: bool) -> av.VideoFr
     if alpha:
         _copy(samples(picture, 3, depth), _alpha(frame, depth))
     return picture
+
+
+def _as_rgb48(frame: Frame) -> Frame:
+    """YUV as 16-bit RGB, exactly: swscale loses green on the way from 4:2:0 to rgb48."""
+    if frame.format.family == "rgb":
+        return frame
+    planes = tuple(as_array(plane) for plane in frame.planes)
+    code = full_size_code(frame.with_picture(planes)).astype(np.float32)
+    rgb = cv2.transform(code, code_to_rgb(frame.format, frame.colour).astype(np.float32))
+    deep = np.rint(np.clip(rgb, 0, 1) * np.float32(65535)).astype(np.uint16)
+    colour = tags_for(RGB48, frame)
+    return dataclasses.replace(frame, planes=(deep,), format=RGB48, colour=colour)
 
 
 def _fill(

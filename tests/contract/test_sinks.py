@@ -77,7 +77,7 @@ def _camera_sink(folder: Path, overwrite: bool) -> Sink:
     return VirtualCameraSink(info=info_of(SHOT), backend="recorder")
 
 
-CASES = {
+CASES: dict[str, Case] = {
     "video_file": _file("video_file", "out.mp4"),
     "matte_file": _file("matte_file", "matte.mkv"),
     "foreground_file": _file("foreground_file", "fore.mov"),

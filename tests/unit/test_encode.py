@@ -79,6 +79,25 @@ def test_yuv_becomes_rgb_as_the_exact_conversion() -> None:
     assert np.abs(got - to_display(frame) * 255).max() <= 1.5
 
 
+@pytest.mark.parametrize("source", PIXEL_FORMATS)
+@pytest.mark.parametrize("code_range", ["limited", "full"])
+def test_every_conversion_shows_the_same_picture(source: str, code_range: str) -> None:
+    """Within what 8-bit limited range resolves; swscale has paths that lose a whole channel."""
+    rgb = PIXEL_FORMATS[source].family == "rgb"
+    tags = None if rgb else ColourTags("bt709", code_range)  # type: ignore[arg-type]
+    frame = composite(shot(format=source, colour=tags, width=98, height=66), 0).picture
+    expected = to_display(frame)
+    for name, pixels in PIXEL_FORMATS.items():
+        meaning = tags_for(pixels, frame)
+        picture = to_video_frame(frame, native_name(pixels, alpha=False), tags=meaning)
+        count, channels = (1, 3) if pixels.family == "rgb" else (3, 1)
+        planes = tuple(samples(picture, i, pixels.depth, channels) for i in range(count))
+        shown = to_display(dataclasses.replace(frame, planes=planes, format=pixels, colour=meaning))
+        error = np.abs(shown - expected)[2:-2, 2:-2]
+        assert error.max() < 0.02, name
+        assert error.mean() < 0.005, name
+
+
 def test_deeper_alpha_keeps_both_ends_exact() -> None:
     frame = composite(shot(transparent=True), 0).picture
     assert frame.alpha is not None

@@ -220,7 +220,8 @@ def test_tracks_subtitles_chapters_and_tags_are_kept(tmp_path: Path) -> None:
         assert container.metadata["title"] == "A walk"
         assert container.metadata["ARTIST"] == "Somebody"
         chapters = [
-            (c["metadata"]["title"], c["start"] * c["time_base"]) for c in container.chapters()
+            (c["metadata"]["title"], c["start"] * (c["time_base"] or 0))
+            for c in container.chapters()
         ]
         assert chapters == [("Out", 0), ("Back", 1)]
     for index in (0, 1):
