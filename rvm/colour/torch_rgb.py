@@ -7,6 +7,7 @@ model sees the same picture on a GPU as on a CPU (to about a code value where re
 from __future__ import annotations
 
 import dataclasses
+import functools
 
 import numpy as np
 import torch
@@ -44,13 +45,33 @@ def as_nchw(plane: Tensor) -> Tensor:
 
 
 def resample(image: Tensor, width: int, height: int) -> Tensor:
-    """[1, C, H, W] at any size: by area when shrinking, bilinear (half-pixel centres) when not."""
+    """[1, C, H, W] at any size, by the rule of `rvm.colour.chroma.resample`."""
     rows, columns = image.shape[-2:]
+    while columns >= 2 * width and rows >= 2 * height:
+        columns, rows = (columns + 1) // 2, (rows + 1) // 2
+        image = _bilinear(image, columns, rows)
     if (columns, rows) == (width, height):
         return image
-    if columns >= width and rows >= height:
-        return F.interpolate(image, (height, width), mode="area")
+    shrinks = columns >= width and rows >= height
+    if shrinks and (columns >= 2 * width or rows >= 2 * height):
+        across = _area_weights(columns, width, image.device)
+        down = _area_weights(rows, height, image.device)
+        return down @ image @ across.T
+    return _bilinear(image, width, height)
+
+
+def _bilinear(image: Tensor, width: int, height: int) -> Tensor:
     return F.interpolate(image, (height, width), mode="bilinear", align_corners=False)
+
+
+@functools.lru_cache(maxsize=16)
+def _area_weights(size: int, wanted: int, device: torch.device) -> Tensor:
+    """[wanted, size] float32: how much of each sample lies in each new, larger one."""
+    step = size / wanted
+    edges = torch.arange(wanted + 1, dtype=torch.float64) * step
+    samples = torch.arange(size, dtype=torch.float64)
+    overlap = torch.minimum(samples + 1, edges[1:, None]) - torch.maximum(samples, edges[:-1, None])
+    return (overlap.clamp_min(0) / step).to(device, torch.float32)
 
 
 def affine(image: Tensor, matrix: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> Tensor:

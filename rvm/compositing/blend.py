@@ -53,48 +53,45 @@ def blend_plane(
         residual: float32 of the same shape; added to `foreground` where 0 < alpha < 255.
     """
     alpha = np.ascontiguousarray(alpha)
-    np.copyto(out, background)
-    cv2.copyTo(foreground, alpha, out)  # any alpha > 0; the mixed runs are put right below
     runs = mixed_runs(alpha)
     if runs.size * _RUN > _DENSE * alpha.size:
         _blend_blocks(foreground, background, alpha, out, max_value, residual)
         return
-    _blend_runs(runs, foreground, background, alpha, out, max_value, residual)
+    np.copyto(out, background)
+    _blend_runs(runs, foreground, alpha, out, max_value, residual)
 
 
 def _blend_runs(
     runs: Indices,
     foreground: Samples,
-    background: Samples,
     alpha: Alpha,
     out: Samples,
     max_value: int,
     residual: Samples | None,
 ) -> None:
+    """Bring the foreground into `out`, which holds the background: by mask, and by blending."""
     channels = out.shape[2] if out.ndim == 3 else 1
-    end = alpha.size // _RUN * _RUN
-    weights = alpha.reshape(-1, 1)
-    sources = [
-        np.ascontiguousarray(part).reshape(-1, channels) for part in (foreground, background)
-    ]
-    extra = None if residual is None else np.ascontiguousarray(residual).reshape(-1, channels)
-    target = out.reshape(-1, channels)
-    if runs.size:
-        front, back = (_gather(part, runs, end) for part in sources)
-        change = None if extra is None else _gather(extra, runs, end)
-        mixed = mix(front, back, _gather(weights, runs, end, channels), max_value, change)
-        target[:end].reshape(-1, _RUN * channels)[runs] = mixed
-    if end < alpha.size:
-        tail = slice(end, None)
-        change = None if extra is None else extra[tail]
-        target[tail] = mix(sources[0][tail], sources[1][tail], weights[tail], max_value, change)
+    target, tail = _runs_and_tail(out)
+    front, front_tail = _runs_and_tail(foreground)
+    weight, weight_tail = _runs_and_tail(alpha)
+    change = change_tail = None
+    if residual is not None:
+        table, change_tail = _runs_and_tail(residual)
+        change = table.take(runs, axis=0)
+    weights = np.repeat(weight.take(runs, axis=0), channels, axis=1)
+    mixed = mix(front.take(runs, axis=0), target.take(runs, axis=0), weights, max_value, change)
+    mixed_tail = mix(front_tail, tail, np.repeat(weight_tail, channels), max_value, change_tail)
+    cv2.copyTo(foreground, alpha, out)  # any alpha > 0; the mixed ones are put right here:
+    target[runs] = mixed
+    tail[:] = mixed_tail
 
 
-def _gather(samples: Samples, runs: Indices, end: int, repeat: int = 1) -> Samples:
-    """The samples (n, channels) of some runs, as (runs, 8 * channels * repeat)."""
-    table = samples[:end].reshape(-1, _RUN * samples.shape[1])
-    rows = table.take(runs, axis=0)
-    return rows if repeat == 1 else np.repeat(rows, repeat, axis=1)
+def _runs_and_tail(samples: Samples) -> tuple[Samples, Samples]:
+    """Views: (runs, 8 * channels), and the last samples that fill no run."""
+    channels = samples.shape[2] if samples.ndim == 3 else 1
+    flat = np.ascontiguousarray(samples).reshape(-1)
+    end = flat.size // (_RUN * channels) * _RUN * channels
+    return flat[:end].reshape(-1, _RUN * channels), flat[end:]
 
 
 def _blend_blocks(

@@ -1,12 +1,11 @@
 """The frame's own background, out of focus.
 
-The person must not smear into the background. So the blur is a weighted mean in which only the
-background counts: blur(w * picture) / blur(w), with w = 0 wherever a cell of the small picture
-holds a trace of the person. Behind the person the surroundings flow in from the sides, as they
-do behind a real lens. It runs on the native planes at a fraction of their size, where the blur is
-still several samples wide, so that bilinear enlargement shows neither blocks nor steps. Bright
-points weigh more, which approximates blurring light rather than code values: lamps grow into soft
-discs instead of greying out.
+The person must not smear into the background. So whatever holds a trace of the person is first
+replaced by what surrounds it (pull-push: means of the background alone at ever coarser sizes fill
+the finer ones), and only that picture is blurred. It runs on the native planes at a fraction of
+their size, and is enlarged in two steps, first smoothly and then bilinearly, so that neither
+blocks nor steps show. Bright points weigh more, which approximates blurring light rather than
+code values: lamps grow into soft discs instead of greying out.
 """
 
 from __future__ import annotations
@@ -30,13 +29,17 @@ if TYPE_CHECKING:
 #: picture's shorter side, so that the look does not depend on resolution.
 DEFAULT_STRENGTH = 0.6
 _WIDEST = 0.045
-_INVISIBLE = 0.3
-#: The small picture keeps the blur at least this many samples wide (standard deviation).
-_SMALL_SIGMA = 2.5
+#: In the small picture the blur is at least this many samples wide (standard deviation).
+_SMALL_SIGMA = 1.0
+#: Variance in cells that averaging over cells and enlarging again add to the blur themselves.
+_OWN_VARIANCE = 0.2
 #: How much more a white sample weighs than a black one.
 HIGHLIGHTS = 3.0
-#: Added to the sum of weights, so that no background within reach is not a division by zero.
-SETTLE = 1e-4
+#: A cell counts as background by the (1 - alpha) of its most covered pixel to this power.
+STEEPNESS = 16
+_STEEP = (((255 - np.arange(256)) / 255) ** STEEPNESS).astype(np.float32)
+#: Against a division by zero where there is no background at all.
+TINY = 1e-6
 
 
 class Blur(Background):
@@ -60,50 +63,67 @@ class Blur(Background):
 
     def behind(self, frame: Frame, matte: Matte) -> Frame:
         """See `Background.behind`."""
-        sigma = sigma_pixels(self.strength, frame)
-        if sigma == 0:
+        if self.strength == 0:
             return frame
-        shift = cell_shift(sigma)
-        small = small_planes(frame, shift)
-        weight = background_weight(np.asarray(matte.alpha), shift)
-        blurred = weighted_blur(small, weight, sigma / (1 << shift), frame.format)
-        return frame.with_picture(self._enlarged(blurred, frame))
+        shift, sigma = cells_and_sigma(self.strength, frame)
+        small = fill(small_planes(frame, shift), background_weight(np.asarray(matte.alpha), shift))
+        blurred = soft_blur(small, sigma, frame.format)
+        return frame.with_picture(self._enlarged(blurred, frame, shift))
 
-    def _enlarged(self, blurred: list[FloatImage], frame: Frame) -> tuple[npt.NDArray[Any], ...]:
+    def _enlarged(
+        self, blurred: list[FloatImage], frame: Frame, shift: int
+    ) -> tuple[npt.NDArray[Any], ...]:
+        """Planes of whole cells from the pool, cut to the frame."""
         pixels = frame.format
+        rows, columns = blurred[0].shape
+        if shift > max(pixels.chroma_shift):
+            blurred = [_twice(part) for part in blurred]
         small = [chroma.round_to(part, pixels.dtype, pixels.max_value) for part in blurred]
         parts = [chroma.merge((*small,))] if pixels.family == "rgb" else small
-        planes = self._pool.take(pixels, frame.width, frame.height)
-        for part, plane in zip(parts, planes, strict=True):
+        whole = self._pool.take(pixels, columns << shift, rows << shift)
+        for part, plane in zip(parts, whole, strict=True):
             size = (plane.shape[1], plane.shape[0])
             cv2.resize(part, size, dst=plane, interpolation=cv2.INTER_LINEAR)
-        return planes
+        shapes = pixels.plane_shapes(frame.width, frame.height)
+        return tuple(p[: s[0], : s[1]] for p, s in zip(whole, shapes, strict=True))
 
 
-def sigma_pixels(strength: float, frame: Frame) -> float:
-    """Standard deviation of the blur in pixels; 0 where it would not be seen."""
+def cells_and_sigma(strength: float, frame: Frame) -> tuple[int, float]:
+    """log2 of the cell size, and the standard deviation in cells, of a blur.
+
+    Cells are never smaller than those of the chroma, so that no chroma sample is shared between
+    a cell of the person and one of the background.
+    """
     sigma = strength * _WIDEST * min(frame.width, frame.height)
-    return sigma if sigma >= _INVISIBLE else 0.0
-
-
-def cell_shift(sigma: float) -> int:
-    """log2 of the cell size at which a blur of `sigma` pixels is computed."""
-    return max(0, math.floor(math.log2(max(1.0, sigma / _SMALL_SIGMA))))
+    shift = math.floor(math.log2(max(1.0, sigma / _SMALL_SIGMA)))
+    shift = max(shift, *frame.format.chroma_shift)
+    variance = (sigma / (1 << shift)) ** 2 - _OWN_VARIANCE * (shift > 0)
+    return shift, math.sqrt(max(variance, 0.01))
 
 
 def small_planes(frame: Frame, shift: int) -> list[FloatImage]:
     """The three channels in code values, averaged over cells of 2^shift pixels."""
-    columns, rows = -(-frame.width >> shift), -(-frame.height >> shift)
-    small = [chroma.resample(plane, columns, rows) for plane in frame.planes]
+    subsampled = frame.format.chroma_shift
+    small = [
+        _cell_means(plane, shift - subsampled[0] * (i > 0), shift - subsampled[1] * (i > 0))
+        for i, plane in enumerate(frame.planes)
+    ]
     channels = cv2.split(small[0]) if frame.format.family == "rgb" else small
     return [np.asarray(channel, np.float32) for channel in channels]
 
 
+def _cell_means(plane: npt.NDArray[Any], shift_x: int, shift_y: int) -> npt.NDArray[Any]:
+    """Means over 2^x by 2^y samples, halving step by step (the fast way in OpenCV)."""
+    while shift_x or shift_y:
+        step = (min(1, shift_x), min(1, shift_y))
+        plane = chroma.downsample(plane, step)
+        shift_x, shift_y = shift_x - step[0], shift_y - step[1]
+    return plane
+
+
 def background_weight(alpha: npt.NDArray[np.uint8], shift: int) -> FloatImage:
     """(rows, columns) 0..1: how far each cell is background in *all* its pixels."""
-    most = _cell_maximum(alpha, 1 << shift)
-    clear = 1 - most.astype(np.float32) / np.float32(255)
-    return np.asarray(clear * clear, np.float32)
+    return _STEEP[_cell_maximum(alpha, 1 << shift)]
 
 
 def _cell_maximum(alpha: npt.NDArray[np.uint8], cell: int) -> npt.NDArray[np.uint8]:
@@ -120,37 +140,51 @@ def _cell_maximum(alpha: npt.NDArray[np.uint8], cell: int) -> npt.NDArray[np.uin
     return np.asarray(wide, np.uint8)
 
 
-def weighted_blur(
-    channels: list[FloatImage], weight: FloatImage, sigma: float, pixels: PixelFormat
-) -> list[FloatImage]:
-    """Gaussian mean of the background only.
+def fill(channels: list[FloatImage], weight: FloatImage) -> list[FloatImage]:
+    """Replace what is not background by the background around it.
+
+    Args:
+        channels: (rows, columns) arrays of code values.
+        weight: (rows, columns), 1 where a sample is background, 0 where it is not.
+
+    Returns:
+        as many arrays; the same ones where nothing or everything is background.
+    """
+    if weight.max() < TINY or weight.min() == 1:
+        return channels
+    return _pull_push([channel * weight for channel in channels], weight)
+
+
+def _pull_push(weighted: list[FloatImage], weight: FloatImage) -> list[FloatImage]:
+    """`fill` of channels that are multiplied by the weight already."""
+    rows, columns = weight.shape
+    if rows == columns == 1:
+        certain = np.maximum(weight, np.float32(TINY))
+        return [np.asarray(channel / certain, np.float32) for channel in weighted]
+    shift = (int(columns > 1), int(rows > 1))
+    coarse = [chroma.downsample(part, shift) for part in (*weighted, weight)]
+    # Background in one of four is certainty: a coarse cell need not be full to be trusted.
+    trust = 1 / np.maximum(coarse[-1], np.float32(0.25))
+    *coarse_channels, coarse_weight = (np.asarray(part * trust, np.float32) for part in coarse)
+    below = _pull_push(coarse_channels, coarse_weight)
+    rest = np.asarray(1 - weight, np.float32)
+    return [
+        np.asarray(channel + rest * chroma.upsample(part, shift, columns, rows), np.float32)
+        for channel, part in zip(weighted, below, strict=True)
+    ]
+
+
+def soft_blur(channels: list[FloatImage], sigma: float, pixels: PixelFormat) -> list[FloatImage]:
+    """Gaussian mean in which bright samples weigh more.
 
     Args:
         channels: three (rows, columns) arrays of code values.
-        weight: (rows, columns) 0..1; 0 where the person is.
         sigma: standard deviation in samples.
         pixels: the format, which tells luma from chroma.
-
-    Returns:
-        three (rows, columns) float32; where no background is within reach, its overall mean.
     """
-    weight = weight * highlight_gain(channels, pixels)
-    total = _gaussian(weight, sigma) + np.float32(SETTLE)
-    return [_weighted_mean(channel, weight, total, sigma) for channel in channels]
-
-
-def _weighted_mean(
-    channel: FloatImage, weight: FloatImage, total: FloatImage, sigma: float
-) -> FloatImage:
-    everywhere = float(weight.sum())
-    mean = float((channel * weight).sum()) / everywhere if everywhere > 0 else channel.mean()
-    # Around the mean, 0 / SETTLE deep inside the person becomes the mean itself.
-    return np.asarray(_gaussian((channel - mean) * weight, sigma) / total + mean, np.float32)
-
-
-def _gaussian(samples: FloatImage, sigma: float) -> FloatImage:
-    blurred = cv2.GaussianBlur(samples, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
-    return np.asarray(blurred, np.float32)
+    gain = highlight_gain(channels, pixels)
+    total = _gaussian(gain, sigma)
+    return [np.asarray(_gaussian(part * gain, sigma) / total, np.float32) for part in channels]
 
 
 def highlight_gain(channels: list[FloatImage], pixels: PixelFormat) -> FloatImage:
@@ -158,3 +192,13 @@ def highlight_gain(channels: list[FloatImage], pixels: PixelFormat) -> FloatImag
     luma = np.maximum.reduce(channels) if pixels.family == "rgb" else channels[0]
     bright = luma / np.float32(pixels.max_value)
     return np.asarray(1 + np.float32(HIGHLIGHTS) * bright * bright * bright, np.float32)
+
+
+def _gaussian(samples: FloatImage, sigma: float) -> FloatImage:
+    blurred = cv2.GaussianBlur(samples, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
+    return np.asarray(blurred, np.float32)
+
+
+def _twice(part: FloatImage) -> FloatImage:
+    size = (part.shape[1] * 2, part.shape[0] * 2)
+    return np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_CUBIC), np.float32)

@@ -24,10 +24,8 @@ def plane_alphas(frame: Frame, alpha: Tensor) -> Planes:
     """uint8 alpha at the size of each plane; for chroma the mean over the pixels it covers."""
     if frame.format.family == "rgb":
         return (alpha,)
-    small = downsample(alpha.to(torch.float32)[None, None], frame.format.chroma_shift)
-    # cv2 rounds the mean of four up and the mean of two to even; follow it.
-    rounded = (small + 0.5).floor() if frame.format.chroma_shift == (1, 1) else small.round()
-    chroma = rounded[0, 0].to(torch.uint8)
+    small = rounded_means(alpha.to(torch.float32)[None, None], frame.format.chroma_shift)
+    chroma = small[0, 0].to(torch.uint8)
     return alpha, chroma, chroma
 
 
@@ -39,6 +37,12 @@ def downsample(image: Tensor, shift: tuple[int, int]) -> Tensor:
     rows, columns = image.shape[-2:]
     padded = F.pad(image, (0, -columns % step_x, 0, -rows % step_y), mode="replicate")
     return F.avg_pool2d(padded, (step_y, step_x))
+
+
+def rounded_means(image: Tensor, shift: tuple[int, int]) -> Tensor:
+    """`downsample` to whole numbers, halves as OpenCV rounds them: of four up, of two to even."""
+    small = downsample(image, shift)
+    return (small + 0.5).floor() if shift == (1, 1) else small.round()
 
 
 def residual_planes(frame: Frame, matte: Matte) -> Changes:

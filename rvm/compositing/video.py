@@ -23,6 +23,8 @@ logger = logging.getLogger(__name__)
 
 #: Length of a frame when neither its duration nor a rate is known.
 _FALLBACK_SECONDS = 1 / 25
+#: A picture due at the same instant counts as due, whatever two time bases make of that instant.
+_TOLERANCE_SECONDS = 0.5e-3
 
 
 class Video(Background):
@@ -71,7 +73,7 @@ class Video(Background):
             return self._end_of(self._current) if self._next is None else self._at(self._next)
         if self._start is None:
             self._start = seconds
-        return max(0.0, seconds - self._start)
+        return max(0.0, seconds - self._start) + _TOLERANCE_SECONDS
 
     def _seek(self, seconds: float) -> None:
         """Make `_current` the picture shown at `seconds`, decoding forward and looping."""

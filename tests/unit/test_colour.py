@@ -91,11 +91,8 @@ def test_transfer_curves_at_known_points(curve: str, signal: float, light: float
     gray = np.full((1, 3), signal, np.float32)
     got = transfer.to_light(curve, gray)  # type: ignore[arg-type]
     np.testing.assert_allclose(got, light, rtol=2e-3)
-    np.testing.assert_allclose(
-        transfer.from_light(curve, got),  # type: ignore[arg-type]
-        gray,
-        atol=2e-5,
-    )
+    again = transfer.from_light(curve, got)  # type: ignore[arg-type]
+    assert np.abs(again - gray).max() < 2e-5
 
 
 @pytest.mark.parametrize("curve", ["bt709", "srgb", "linear", "pq", "hlg"])
@@ -158,7 +155,7 @@ def test_rgb_is_guessed_as_srgb() -> None:
 
 def all_tags() -> list[ColourTags]:
     sdr = [
-        ColourTags(matrix, range_, gamut)  # type: ignore[arg-type]
+        ColourTags(matrix, range_, gamut)
         for matrix in ("bt601", "bt709", "bt2020")
         for range_ in ("limited", "full")
         for gamut in ("bt709", "bt2020")
