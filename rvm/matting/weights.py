@@ -11,6 +11,7 @@ from __future__ import annotations
 import difflib
 import functools
 import hashlib
+import logging
 import os
 import stat
 import tomllib
@@ -23,6 +24,8 @@ from rvm.errors import ModelError, ModelHashError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+logger = logging.getLogger(__name__)
 
 #: No model of this kind is larger; a bigger file is refused before it is read.
 MAX_MODEL_BYTES = 1 << 30
@@ -259,6 +262,7 @@ def read_verified(model: LocatedModel) -> tuple[bytes, ModelEntry | None]:
     data = _read_regular(model.path, entry.bytes if entry else None)
     digest = hashlib.sha256(data).hexdigest()
     if entry is None:
+        logger.info("%s has sha256 %s", model.path, digest)
         known = (e for e in load_manifest().values() if e.sha256 == digest and e.loadable)
         return data, next(known, None)
     if entry.pinned and digest != entry.sha256:

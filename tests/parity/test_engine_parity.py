@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
 from shared_data import shared_path
 
-from rvm.frame import RGB24, SRGB, Frame
+from rvm.frame import PIXEL_FORMATS, RGB24, SRGB, ColourTags, Frame
 from rvm.matting import load_engine
 from rvm.matting.matter import Matter
 
@@ -69,3 +72,57 @@ def test_small_peers_see_the_person(name: str) -> None:
     person = recorded["b_pha"][0] > 0.5
     overlap = (mask & person).sum() / (mask | person).sum()
     assert overlap > (0.5 if name.startswith("SINet") else 0.9)
+
+
+@pytest.mark.parametrize(
+    ("name", "colour"),
+    [("yuv420p", ColourTags()), ("yuv420p10", ColourTags("bt601", "full")), ("rgb24", SRGB)],
+)
+def test_the_compact_network_is_the_same_on_every_engine(
+    tmp_path: Path, name: str, colour: ColourTags
+) -> None:
+    torch = pytest.importorskip("torch")
+    from rvm.network.compact import CompactMatting
+    from rvm.network.compact_export import export_core, save_weights
+
+    torch.manual_seed(0)
+    network = CompactMatting().eval()
+    torch.nn.init.normal_(network.head.out.weight, std=0.5)  # so that alpha is no constant
+    export_core(network, tmp_path / "compact.onnx")
+    save_weights(network, tmp_path / "compact.safetensors")
+    engines = [
+        load_engine(tmp_path / file, engine=engine, device="cpu", threads=1)
+        for file, engine in (
+            ("compact.onnx", "onnxruntime"),
+            ("compact.onnx", "openvino"),
+            ("compact.safetensors", "torch"),
+        )
+    ]
+    states: list[Any] = [None] * len(engines)
+    for seed in range(3):
+        frame = smooth_frame(name, colour, seed)
+        mattes = []
+        for number, engine in enumerate(engines):
+            matte, states[number] = engine.step(frame, states[number])
+            mattes.append(matte)
+        assert mattes[0].alpha.std() > 5
+        for engine, matte in zip(engines[1:], mattes[1:], strict=True):
+            # The CPU path rounds enlarged chroma to code values, the torch path does not; and
+            # random weights magnify what goes in.
+            same_input = engine.info.engine != "torch" or name == "rgb24"
+            difference = matte.alpha.astype(int) - mattes[0].alpha
+            assert np.abs(difference).max() <= (1 if same_input else 4)
+            ours, theirs = (np.asarray(m.foreground_residual) for m in (matte, mattes[0]))
+            np.testing.assert_allclose(ours, theirs, atol=1e-3 if same_input else 0.02)
+
+
+def smooth_frame(name: str, colour: ColourTags, seed: int) -> Frame:
+    """Soft blobs of exactly the network's size, which no engine has to resample."""
+    layout = PIXEL_FORMATS[name]
+    random = np.random.default_rng(seed)
+    planes = []
+    for rows, columns, *rest in layout.plane_shapes(128, 96):
+        blobs = random.uniform(0.2, 0.8, (6, 8, *rest)).astype(np.float32)
+        smooth = cv2.resize(blobs, (columns, rows))
+        planes.append((smooth * layout.max_value).astype(layout.dtype))
+    return Frame(tuple(planes), layout, 128, 96, colour=colour)

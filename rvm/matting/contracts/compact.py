@@ -11,7 +11,7 @@ from rvm.colour.rgb import network_rgb
 from rvm.errors import UsageError
 from rvm.frame import Matte
 from rvm.matting.contracts.base import Array, Contract, Ports, to_planar
-from rvm.matting.refine import finite, guided_alpha, luma_guide, match_luma
+from rvm.matting.refine import Scratch, finite, guided_alpha, luma_guide, match_luma
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,6 +42,7 @@ class CompactContract(Contract):
         entry: ModelEntry | None = None,
     ) -> None:
         super().__init__(ports, outputs, ratio, entry)
+        self._scratch = Scratch()
         _, _, height, width = ports["src_small"].shape
         self._fixed = (width, height) if width and height else None
         if ratio is not None and self._fixed:
@@ -79,7 +80,8 @@ class CompactContract(Contract):
         offset = np.asarray(outputs["alpha_offset"][0, 0], np.float32)
         seen = np.ascontiguousarray(feeds["src_small"][0].transpose(1, 2, 0), np.float32)
         guide = luma_guide(frame)
-        alpha = guided_alpha(guide, scale, match_luma(guide, frame, seen, scale, offset))
+        offset = match_luma(guide, frame, seen, scale, offset)
+        alpha = guided_alpha(guide, scale, offset, self._scratch)
         residual = outputs["fgr_residual"][0].transpose(1, 2, 0)
         return Matte(alpha, finite(np.array(residual, np.float32, order="C")))
 
