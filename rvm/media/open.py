@@ -79,11 +79,13 @@ def open_input(path: str | os.PathLike[str]) -> InputContainer:
         raise InputError(f"{name}: not a video file that can be read ({reason(error)})") from error
 
 
-def open_stream(url: str, *, timeout_seconds: float = 5.0) -> InputContainer:
+def open_stream(
+    url: str, *, open_seconds: float = 5.0, read_seconds: float = 2.0
+) -> InputContainer:
     """Open a network camera that the user named (`rtsp[s]://` or `http[s]://`).
 
-    Only the protocols of that one scheme are allowed, playlists are refused, and both opening and
-    each read end after `timeout_seconds`.
+    Only the protocols of that one scheme are allowed, playlists are refused, and opening and each
+    read end after the given time.
 
     Raises:
         UnsafeInputError: any other scheme.
@@ -96,11 +98,12 @@ def open_stream(url: str, *, timeout_seconds: float = 5.0) -> InputContainer:
     options = {
         "protocol_whitelist": STREAM_PROTOCOLS[scheme],
         "format_whitelist": STREAM_FORMATS,
-        "fflags": "nobuffer",
+        # What is read while the stream is examined comes late, and is then caught up with.
+        "analyzeduration": "1000000",
     }
     if scheme.startswith("rtsp"):
         options["rtsp_transport"] = "tcp"
-    timeout = (timeout_seconds, timeout_seconds)
+    timeout = (open_seconds, read_seconds)
     try:
         return av.open(url, "r", options=options, metadata_errors="replace", timeout=timeout)
     except MEDIA_FAILURES as error:
@@ -131,6 +134,11 @@ def first_video_stream(container: InputContainer, name: str) -> VideoStream:
     # The header can lie; the decoder itself must refuse a larger picture later on.
     context.options = {"max_pixels": str(MAX_PIXELS)}
     return stream
+
+
+def is_local(container: InputContainer) -> bool:
+    """Whether it was opened by `open_input`, not from the network."""
+    return container.name.startswith("file:")
 
 
 def reason(error: BaseException) -> str:

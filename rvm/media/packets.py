@@ -5,15 +5,16 @@ from __future__ import annotations
 import logging
 from collections import deque
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import av
 
 from rvm.errors import InputError
-from rvm.media.open import MEDIA_FAILURES, reason
+from rvm.media.open import MEDIA_FAILURES, is_local, reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import av
     from av.container import InputContainer
     from av.video.stream import VideoStream
 
@@ -55,6 +56,8 @@ class PictureDecoder:
         self._frame_ticks = max(1, round(frame_seconds / (stream.time_base or frame_seconds)))
         self._order: deque[int] | None = deque() if container.format.name == "avi" else None
         self._timed = False
+        self._is_local = is_local(container)
+        self._broke_off: InputError | None = None
         # Transport streams flag whole packets after any lost one; those still decode.
         self._skips_flagged = "mpegts" not in container.format.name.split(",")
 
@@ -62,10 +65,11 @@ class PictureDecoder:
         """The pictures that the next packet completes (often none); None at the end.
 
         Raises:
-            InputError: `MOST_DAMAGED_IN_A_ROW` packets in a row could not be decoded.
+            InputError: `MOST_DAMAGED_IN_A_ROW` packets in a row could not be decoded, or a
+                network stream broke off.
         """
         try:
-            packet = next(self._demuxed, None)
+            packet = self._next_packet()
             if packet is None:
                 return None
             self.packets += packet.size > 0
@@ -74,6 +78,8 @@ class PictureDecoder:
             pictures = packet.decode()
             if self._order is not None and packet.size and packet.dts is not None:
                 self._order.append(packet.dts)
+        except InputError:
+            raise
         except EOFError:
             return []  # the decoder was flushed already
         except MEDIA_FAILURES as error:
@@ -91,6 +97,22 @@ class PictureDecoder:
         self._demuxed = self._container.demux(self._stream)
         if self._order is not None:
             self._order.clear()
+
+    def _next_packet(self) -> av.Packet[VideoStream] | None:
+        """The next packet, None at the end; an empty one, which flushes, if the network failed."""
+        if self._broke_off is not None:
+            raise self._broke_off
+        try:
+            return next(self._demuxed, None)
+        except MEDIA_FAILURES as error:
+            if self._is_local:
+                raise
+            silent = isinstance(error, av.error.ExitError)
+            why = "nothing came in time" if silent else reason(error)
+            self._broke_off = InputError(f"{self._name}: the stream broke off ({why})")
+            flush: av.Packet[Any] = av.Packet()
+            flush.stream = self._stream
+            return flush
 
     def _give_time(self, picture: av.VideoFrame) -> None:
         if self._order:

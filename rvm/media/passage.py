@@ -12,7 +12,7 @@ from av.codec.context import ThreadType
 
 from rvm.errors import InputError
 from rvm.media.extent import extent_of, shortfall
-from rvm.media.open import MEDIA_FAILURES, first_video_stream
+from rvm.media.open import MEDIA_FAILURES, first_video_stream, is_local
 from rvm.media.packets import PictureDecoder
 
 if TYPE_CHECKING:
@@ -136,7 +136,8 @@ class Passage:
         self._free()
         container = self._container = self._opener()
         self.stream = stream = first_video_stream(container, self._name)
-        stream.thread_type = ThreadType.AUTO
+        # Decoding several frames at once is fast, but holds each of them back: not for live ones.
+        stream.thread_type = ThreadType.AUTO if is_local(container) else ThreadType.SLICE
         self.rate = _frame_rate(stream)
         self.time_base = stream.time_base or Fraction(1, 90_000)
         frame_seconds = 1 / (self.rate or Fraction(25))

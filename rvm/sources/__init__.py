@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 #: Kind of source -> "module:class".
 SOURCES = {
     "file": "rvm.sources.file:FileSource",
-    "stream": "rvm.sources.file:StreamSource",
+    "stream": "rvm.sources.stream:StreamSource",
     "camera": "rvm.sources.camera:CameraSource",
     "images": "rvm.sources.images:ImagesSource",
     "synthetic": "rvm.sources.synthetic:SyntheticSource",

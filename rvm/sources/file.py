@@ -1,13 +1,10 @@
-"""A video file, or a network camera, as a source."""
+"""A video file as a source."""
 
 from __future__ import annotations
 
-import dataclasses
-import time
 from typing import TYPE_CHECKING
 
 from rvm.media.decode import VideoReader
-from rvm.media.open import hide_secrets, open_stream
 from rvm.sources.base import Source
 
 if TYPE_CHECKING:
@@ -52,33 +49,4 @@ class FileSource(Source):
 
     def close(self) -> None:
         """Free the file."""
-        self._reader.close()
-
-
-class StreamSource(Source):
-    """A network camera (`rtsp[s]://`, `http[s]://`), live.
-
-    Raises:
-        UnsafeInputError: another kind of address.
-        InputError: no answer within `timeout_seconds`, or not a video stream; also from the
-            iterator, when the camera stops sending for that long.
-    """
-
-    def __init__(self, url: str, *, timeout_seconds: float = 5.0) -> None:
-        self._reader = VideoReader(
-            hide_secrets(url), opener=lambda: open_stream(url, timeout_seconds=timeout_seconds)
-        )
-        self.info = dataclasses.replace(self._reader.info, frame_count=None, duration_seconds=None)
-
-    @property
-    def damaged(self) -> int:  # type: ignore[override]
-        """Packets skipped so far because they could not be decoded."""
-        return self._reader.damaged
-
-    def __iter__(self) -> Iterator[Frame]:
-        for frame in self._reader:
-            yield dataclasses.replace(frame, captured_at_seconds=time.monotonic())
-
-    def close(self) -> None:
-        """Leave the camera."""
         self._reader.close()

@@ -221,7 +221,7 @@ def test_a_password_is_not_repeated(listener: socket.socket) -> None:
     port = listener.getsockname()[1]
     listener.close()
     with pytest.raises(InputError) as caught:
-        open_stream(f"http://user:hunter2@127.0.0.1:{port}/x", timeout_seconds=1)
+        open_stream(f"http://user:hunter2@127.0.0.1:{port}/x", open_seconds=1)
     assert "hunter2" not in str(caught.value)
 
 
@@ -245,7 +245,7 @@ def test_a_playlist_behind_http_is_refused(secret: Path, opened: Callable[[], in
         thread = Thread(target=serve, args=(server,), daemon=True)
         thread.start()
         with pytest.raises(InputError):
-            open_stream(address(server), timeout_seconds=2)
+            open_stream(address(server), open_seconds=2)
         server.shutdown(socket.SHUT_RDWR)
     thread.join(5)
     assert opened() == 0
