@@ -38,7 +38,7 @@ class Matter:
             None chooses by the frame's size.
         threads: CPU threads of the engine; None takes every core, up to 8.
         precision: "auto", "fp32", "fp16" or "bf16" (torch engine only; others as the model is).
-        scene_cut_reset: mean luma change 0..1 from which a frame starts a new shot (0.15 is a
+        scene_cut_reset: mean luma change 0..1 from which a frame starts a new shot (0.12 is a
             good value), or None to leave cuts to the network.
 
     Raises:
