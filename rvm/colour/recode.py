@@ -12,6 +12,8 @@ from rvm.colour import chroma, ranges, rgb
 from rvm.frame import ColourTags, Frame, PixelFormat, Plane
 
 _DISPLAY_CURVES = ("bt709", "srgb")
+#: Coefficients below this are rounding errors of a matrix and its inverse.
+_NOTHING = 1e-9
 
 
 def recode(frame: Frame, pixels: PixelFormat, tags: ColourTags) -> tuple[Plane, ...]:
@@ -55,17 +57,28 @@ def _recode_planes(frame: Frame, pixels: PixelFormat, tags: ColourTags) -> tuple
             ranges.rgb_to_code(pixels, tags),
         )
     )
-    matrix = second @ first
+    matrix = np.where(np.abs(second @ first) < _NOTHING, 0, second @ first)
+    if not matrix[0, 1:3].any() and not (matrix[1, 2] or matrix[2, 1]):
+        return tuple(
+            _scaled(plane, float(matrix[row, row]), float(matrix[row, 3]), pixels)
+            for row, plane in enumerate(frame.planes)
+        )
     luma, *rest = frame.planes
-    colour = chroma.merge((*rest,))
-    parts = cv2.transform(
-        np.asarray(colour, np.float32), matrix[:3, 1:].astype(np.float32)
-    )  # what chroma and the constants give to each of Y, Cb, Cr
-    luma_part, blue, red = cv2.split(parts)
-    wide = chroma.upsample(luma_part, pixels.chroma_shift, frame.width, frame.height)
+    colour = np.asarray(chroma.merge((*rest,)), np.float32)
+    # what chroma and the constants give to each of Y, Cb, Cr
+    parts = cv2.split(cv2.transform(colour, matrix[:3, 1:].astype(np.float32)))
+    wide = chroma.upsample(parts[0], pixels.chroma_shift, frame.width, frame.height)
     bright = cv2.scaleAdd(np.asarray(luma, np.float32), float(matrix[0, 0]), wide)
-    return tuple(_rounded(part, pixels) for part in (bright, blue, red))
+    return tuple(
+        chroma.round_to(part, pixels.dtype, pixels.max_value)
+        for part in (bright, parts[1], parts[2])
+    )
 
 
-def _rounded(part: npt.NDArray[Any], pixels: PixelFormat) -> npt.NDArray[Any]:
-    return chroma.round_to(part, pixels.dtype, pixels.max_value)
+def _scaled(
+    plane: npt.NDArray[Any], gain: float, offset: float, pixels: PixelFormat
+) -> npt.NDArray[Any]:
+    """One plane when only range or depth differ: gain and offset, rounded, in one pass."""
+    depth = cv2.CV_8U if pixels.depth == 8 else cv2.CV_16U
+    moved = cv2.addWeighted(plane, gain, plane, 0.0, offset, dtype=depth)
+    return moved if pixels.depth in (8, 16) else np.minimum(moved, np.uint16(pixels.max_value))

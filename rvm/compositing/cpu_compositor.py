@@ -13,7 +13,7 @@ from rvm.compositing.blend import blend_plane
 from rvm.compositing.cut_out import cut_out
 from rvm.compositing.linear_light import blend_cells
 from rvm.compositing.pool import PlanePool
-from rvm.compositing.residual import residual_planes
+from rvm.compositing.residual import ResidualPlanes
 from rvm.frame import Composite
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ class CpuCompositor(Compositor):
         self._background = background
         self._linear_light = linear_light
         self._pool = PlanePool()
+        self._residuals = ResidualPlanes()
 
     def compose(self, frame: Frame, matte: Matte) -> Composite:
         """See `Compositor.compose`.
@@ -54,7 +55,7 @@ class CpuCompositor(Compositor):
             return Composite(frame, matte, frame)
         out = self._pool.take(frame.format, frame.width, frame.height)
         alphas = plane_alphas(frame, matte)
-        changes = residual_planes(frame, matte) or (None,) * len(out)
+        changes = self._residuals.of(frame, matte)
         if behind is None:
             cut_out(frame, alphas, changes, out)
             return Composite(frame.with_picture(out, alpha=alphas[0]), matte, frame)

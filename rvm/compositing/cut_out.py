@@ -1,8 +1,9 @@
 """The person alone, for pictures that keep their transparency (straight alpha).
 
 Where alpha is below 255 the person's own colour is shown as far as the model knows it. It goes on
-a little beyond the person, so that scaling or encoding does not draw a fringe into the edge; farther than that the picture is black: a transparent video of a person should not carry the
-room along, for anyone to uncover by dropping the alpha.
+a little beyond the person, so that scaling or encoding does not draw a fringe into the edge;
+farther than that the picture is black: a transparent video of a person should not carry the room
+along, for anyone to uncover by dropping the alpha.
 """
 
 from __future__ import annotations

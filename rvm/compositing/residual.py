@@ -18,22 +18,35 @@ from rvm.colour import ranges
 from rvm.frame import FloatImage, Frame, Matte
 
 
-def residual_planes(frame: Frame, matte: Matte) -> tuple[FloatImage, ...] | None:
-    """What to add to each plane of `frame` where alpha is mixed.
+class ResidualPlanes:
+    """Makes them for one frame after another, in the same buffers."""
 
-    Returns:
-        one float32 array of the plane's shape each, in code values, or None where the model
-        gives no colour or the frame is HDR.
-    """
-    small = matte.foreground_residual
-    if small is None or frame.colour.is_hdr or frame.colour.transfer == "linear":
-        return None
-    code = small_code_residual(np.asarray(small, np.float32), frame)
-    parts = [code] if frame.format.family == "rgb" else cv2.split(code)
-    return tuple(
-        np.asarray(cv2.resize(part, plane.shape[1::-1], interpolation=cv2.INTER_LINEAR), np.float32)
-        for part, plane in zip(parts, frame.planes, strict=True)
-    )
+    def __init__(self) -> None:
+        self._buffers: dict[int, FloatImage] = {}
+
+    def of(self, frame: Frame, matte: Matte) -> tuple[FloatImage | None, ...]:
+        """What to add to each plane of `frame` where alpha is mixed.
+
+        Returns:
+            one float32 array of the plane's shape each, in code values, good until the next
+            call; Nones where the model gives no colour or the frame is HDR.
+        """
+        small = matte.foreground_residual
+        if small is None or frame.colour.is_hdr or frame.colour.transfer == "linear":
+            return (None,) * len(frame.planes)
+        code = small_code_residual(np.asarray(small, np.float32), frame)
+        parts = [code] if frame.format.family == "rgb" else cv2.split(code)
+        return tuple(
+            self._enlarged(index, np.asarray(part, np.float32), plane.shape)
+            for index, (part, plane) in enumerate(zip(parts, frame.planes, strict=True))
+        )
+
+    def _enlarged(self, index: int, part: FloatImage, shape: tuple[int, ...]) -> FloatImage:
+        buffer = self._buffers.get(index)
+        if buffer is None or buffer.shape != shape:
+            buffer = self._buffers[index] = np.empty(shape, np.float32)
+        cv2.resize(part, shape[1::-1], dst=buffer, interpolation=cv2.INTER_LINEAR)
+        return buffer
 
 
 def small_code_residual(residual: FloatImage, frame: Frame) -> FloatImage:
