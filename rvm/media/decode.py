@@ -67,8 +67,8 @@ class VideoReader:
         self._path = Path(path)
         self._opener = opener or (lambda: open_input(path))
         self._is_file = opener is None
-        self._start = Fraction(start_seconds)
-        self._end = None if end_seconds is None else Fraction(end_seconds)
+        self._start = _as_typed(start_seconds)
+        self._end = None if end_seconds is None else _as_typed(end_seconds)
         self._loop = loop
         self._index = 0
         self._damaged_before = 0
@@ -200,3 +200,8 @@ class VideoReader:
             end_seconds=None if self._end is None else float(self._end),
             notes=(*self._pictures.notes(picture), *passage.notes),
         )
+
+
+def _as_typed(seconds: float) -> Fraction:
+    """0.2 as one fifth: the float is a little above it, and would leave out a frame at 0.2 s."""
+    return Fraction(seconds).limit_denominator(1_000_000)

@@ -19,6 +19,7 @@ from rvm.frame import RGB24, SRGB, Frame
 from rvm.handoff import LatestSlot
 from rvm.sources.base import Source, SourceInfo
 from rvm.sources.freshness import POLL_SECONDS, Freshness, back_off_seconds, digest
+from rvm.sources.quiet import quiet_opencv
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -70,10 +71,7 @@ def open_capture(request: CameraRequest) -> Capture | None:
     """Open a camera with OpenCV, quietly; None if that fails."""
     import cv2
 
-    log: Any = cv2.utils.logging
-    previous = log.getLogLevel()
-    log.setLogLevel(log.LOG_LEVEL_SILENT)
-    try:
+    with quiet_opencv():
         # Any other backend of OpenCV would try a path as a file name, and talk on stderr.
         backend = cv2.CAP_V4L2 if sys.platform.startswith("linux") else cv2.CAP_ANY
         capture = cv2.VideoCapture(request.device, backend)
@@ -91,8 +89,6 @@ def open_capture(request: CameraRequest) -> Capture | None:
         for property, wish in wishes:
             if wish is not None:
                 capture.set(property, wish)
-    finally:
-        log.setLogLevel(previous)
     return capture
 
 

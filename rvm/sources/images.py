@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ import numpy.typing as npt
 from rvm.errors import InputError, UsageError
 from rvm.frame import PIXEL_FORMATS, SRGB, Frame
 from rvm.sources.base import Source, SourceInfo
+from rvm.sources.quiet import quiet_opencv
 
 if TYPE_CHECKING:
     import os
@@ -21,8 +23,6 @@ if TYPE_CHECKING:
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".ppm"})
 DEFAULT_FPS = Fraction(30)
-#: Largest image that is decoded, as for video.
-MAX_PIXELS = 8192 * 8192
 
 
 def read_image(path: str | os.PathLike[str]) -> tuple[npt.NDArray[Any], tuple[str, ...]]:
@@ -41,11 +41,11 @@ def read_image(path: str | os.PathLike[str]) -> tuple[npt.NDArray[Any], tuple[st
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(f"{path}: cannot be opened ({str(reason).lower()})") from error
-    try:
-        # IMREAD_UNCHANGED would keep alpha, but also ignore the EXIF orientation.
-        picture = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH) if data.size else None
-    except cv2.error:
-        picture = None
+    # IMREAD_UNCHANGED would keep alpha, but also ignore the EXIF orientation.
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
+    picture = None
+    with quiet_opencv(), suppress(cv2.error):
+        picture = cv2.imdecode(data, flags) if data.size else None
     if picture is None:
         raise InputError(f"{path}: not an image that can be read")
     if picture.dtype not in (np.uint8, np.uint16):

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -197,7 +198,7 @@ def damaged_clip(path: Path, first: int, count: int) -> None:
             if not packet.size:
                 continue
             if first <= number < first + count:
-                broken = av.Packet(bytes([0xFF] * 4) + noise.randbytes(20))
+                broken: av.Packet[Any] = av.Packet(bytes([0xFF] * 4) + noise.randbytes(20))
                 broken.pts, broken.dts, broken.time_base = packet.pts, packet.dts, packet.time_base
                 packet = broken
             packet.stream = stream

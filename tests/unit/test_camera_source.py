@@ -357,7 +357,7 @@ def test_what_is_asked_of_the_driver(
 ) -> None:
     import cv2
 
-    fake = FakeOpenCv()
+    fake: Any = FakeOpenCv()
     monkeypatch.setattr(cv2, "VideoCapture", lambda *_: fake)
     width = None if height is None else height * 16 // 9
     assert open_capture(CameraRequest(0, width, height, 30)) is fake

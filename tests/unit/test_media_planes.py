@@ -8,8 +8,8 @@ import av
 import numpy as np
 import numpy.typing as npt
 import pytest
+from av.video import format as video_format
 from av.video.format import VideoFormat
-from av.video.format import names as format_names
 
 from rvm.frame import PIXEL_FORMATS
 from rvm.media.planes import (
@@ -49,7 +49,8 @@ def stored(frame: av.VideoFrame, index: int, dtype: Any, plane: Any = None) -> n
 
 def software_formats() -> list[str]:
     usable = []
-    for name in sorted(format_names):
+    names: set[str] = vars(video_format)["names"]  # PyAV's stubs do not have it
+    for name in sorted(names):
         try:
             av.VideoFrame(WIDTH, HEIGHT, name)
         except (av.FFmpegError, ValueError):
@@ -195,7 +196,7 @@ def test_canonical_layouts_are_not_copied() -> None:
 def test_turning(quarter: Any, mirrored: bool, shape: tuple[int, ...], dtype: Any) -> None:
     plane = np.arange(np.prod(shape), dtype=dtype).reshape(shape)
     expected = np.rot90(plane[:, ::-1] if mirrored else plane, quarter)
-    turned = turn(plane, Orientation(90 * quarter, mirrored))  # type: ignore[arg-type]
+    turned = turn(plane, Orientation(90 * quarter, mirrored))
     assert np.array_equal(turned, expected)
     assert turned.flags.c_contiguous
 
