@@ -21,7 +21,7 @@ from rvm.media.encode import set_tags, tags_for, to_video_frame
 from rvm.media.open import MEDIA_FAILURES
 from rvm.sinks.codecs import CONTAINERS, Codec, choose_codec, choose_format, quiet_encoders
 from rvm.sinks.partial import PartialFile, check_target, plain_reason
-from rvm.sinks.passthrough import Passthrough
+from rvm.sinks.passthrough import Passthrough, exact_seconds
 from rvm.sinks.times import OutputClock
 
 if TYPE_CHECKING:
@@ -110,14 +110,18 @@ class EncodedFile:
         self._codec = self._pick_codec(hints.format)
         inputs: list[str | Path] = [hints.name, *([hints.original] if hints.original else [])]
         check_target(path, overwrite=overwrite, inputs=inputs)
+        self._container: OutputContainer | None = None
         self._passthrough: Passthrough | None = None
         if keep != "nothing" and hints.original is not None:
             self._passthrough = Passthrough(
                 hints.original, start_seconds=hints.start_seconds,
                 end_seconds=hints.end_seconds, streams=keep == "all",
             )  # fmt: skip
-        self._partial = PartialFile(path, overwrite=overwrite)
-        self._container: OutputContainer | None = None
+        try:
+            self._partial = PartialFile(path, overwrite=overwrite)
+        except OutputError:
+            self._release()
+            raise
         self._stream: VideoStream
         self._ended = False
         self._clock = OutputClock(hints.frame_rate)
@@ -252,7 +256,7 @@ class EncodedFile:
         if self._passthrough is not None:
             origin = self._passthrough.origin()
         else:
-            origin = Fraction(self._hints.start_seconds)
+            origin = exact_seconds(self._hints.start_seconds)
         if frame.pts is None:
             return origin
         return max(min(origin, frame.pts * frame.time_base), Fraction(0))

@@ -34,6 +34,8 @@ _STALE = frozenset({
     "number_of_frames", "number_of_bytes", "vendor_id", "timecode", "stereo_mode", "alpha_mode",
 })  # fmt: skip
 _KIND = {"audio": "sound", "subtitle": "subtitle", "video": "cover picture", "attachment": "file"}
+#: How far ahead of the video the original is read, for files whose sound lies behind.
+_READ_AHEAD_SECONDS = 1
 #: If this much of the original's video was not written, the run was cut short.
 _CUT_SHORT_SECONDS = 1
 
@@ -63,13 +65,14 @@ class Passthrough:
         self._input = open_input(original)
         self._streams = streams
         begin = Fraction(self._input.start_time or 0, av.time_base)
-        self._start = begin + Fraction(start_seconds) if start_seconds else None
-        self._end = None if end_seconds is None else begin + Fraction(end_seconds)
+        self._start = begin + exact_seconds(start_seconds) if start_seconds else None
+        self._end = None if end_seconds is None else begin + exact_seconds(end_seconds)
         self._targets: dict[int, Any] = {}
         self._filters: dict[int, BitStreamFilterContext] = {}
         self._waiting: Packet[Any] | None = None
         self._origin = Fraction(0)
         self._video_seconds = Fraction(0)
+        self._position = Fraction(0)
         self.notes: list[str] = []
         self._packets = self._demux()
 
@@ -109,9 +112,13 @@ class Passthrough:
 
     def until(self, seconds: Fraction) -> Iterator[Packet[Any]]:
         """The next packets that start at or before a time of the output, ready to be muxed."""
-        while (packet := self._peek()) is not None and self._output_seconds(packet) <= seconds:
-            self._waiting = None
-            yield packet
+        while self._step(seconds + _READ_AHEAD_SECONDS):
+            packet = self._waiting
+            if packet is not None:
+                if _decode_seconds(packet) > seconds:
+                    return
+                self._waiting = None
+                yield packet
 
     def rest(self, last_seconds: Fraction, end_seconds: Fraction) -> Iterator[Packet[Any]]:
         """What remains once the video is written.
@@ -124,14 +131,13 @@ class Passthrough:
         short: then it ends with the picture.
         """
         held: list[Packet[Any]] = []
-        while (packet := self._peek()) is not None:
-            self._waiting = None
-            held.append(packet)
-            if self._video_seconds - self._origin > last_seconds + _CUT_SHORT_SECONDS:
-                break
-        cut = self._video_seconds - self._origin > last_seconds + _CUT_SHORT_SECONDS
+        limit = self._origin + last_seconds + _CUT_SHORT_SECONDS
+        while self._video_seconds <= limit and self._step(None):
+            if self._waiting is not None:
+                held.append(self._waiting)
+                self._waiting = None
         for packet in held:
-            if not cut or self._output_seconds(packet) < end_seconds:
+            if self._video_seconds <= limit or _decode_seconds(packet) < end_seconds:
                 yield packet
 
     def close(self) -> None:
@@ -177,23 +183,27 @@ class Passthrough:
 
     # ── packets ──────────────────────────────────────────────────────────────────────────────
 
-    def _peek(self) -> Packet[Any] | None:
-        if self._waiting is None:
-            self._waiting = next(self._packets, None)
-        return self._waiting
+    def _step(self, limit: Fraction | None) -> bool:
+        """Read one packet of the original unless one is waiting; False at the end or the limit."""
+        if self._waiting is not None:
+            return True
+        if not self._targets or (limit is not None and self._position - self._origin > limit):
+            return False
+        try:
+            self._waiting = next(self._packets)
+        except StopIteration:
+            return False
+        return True
 
-    def _output_seconds(self, packet: Packet[Any]) -> Fraction:
-        ticks = packet.dts if packet.dts is not None else packet.pts
-        return (ticks or 0) * packet.time_base
-
-    def _demux(self) -> Generator[Packet[Any]]:
+    def _demux(self) -> Generator[Packet[Any] | None]:
+        """Each packet that is copied, at its place in the output; None for each that is not."""
         try:
             yield from self._demux_all()
         except MEDIA_FAILURES as error:
             logger.debug("reading sound: %r", error)
             self.notes.append(f"sound and subtitles end early: {reason(error)}")
 
-    def _demux_all(self) -> Iterator[Packet[Any]]:
+    def _demux_all(self) -> Iterator[Packet[Any] | None]:
         video = self._main_video()
         video_index = -1 if video is None else video.index
         done: set[int] = set()
@@ -202,16 +212,20 @@ class Passthrough:
             if packet.size == 0 or packet.time_base is None:
                 continue
             seconds = _start_seconds(packet)
-            if index == video_index and seconds is not None:
-                self._video_seconds = max(self._video_seconds, seconds)
+            if seconds is not None and not _is_cover(packet.stream):
+                self._position = max(self._position, seconds)
+                if index == video_index:
+                    self._video_seconds = max(self._video_seconds, seconds)
             if index not in self._targets or index in done:
-                continue
-            if self._in_range(packet, seconds):
+                yield None
+            elif self._in_range(packet, seconds):
                 yield self._moved(packet)
             elif self._end is not None and seconds is not None and seconds >= self._end:
                 done.add(index)
                 if len(done) == len(self._targets):
                     return
+            else:
+                yield None
 
     def _in_range(self, packet: Packet[Any], seconds: Fraction | None) -> bool:
         if _is_cover(packet.stream):
@@ -241,6 +255,16 @@ class Passthrough:
 def _start_seconds(packet: Packet[Any]) -> Fraction | None:
     ticks = packet.pts if packet.pts is not None else packet.dts
     return None if ticks is None else ticks * packet.time_base
+
+
+def exact_seconds(seconds: float) -> Fraction:
+    """Seconds as a person typed them: 0.8 means 4/5, not the double nearest to it."""
+    return Fraction(seconds).limit_denominator(1_000_000)
+
+
+def _decode_seconds(packet: Packet[Any]) -> Fraction:
+    ticks = packet.dts if packet.dts is not None else packet.pts
+    return (ticks or 0) * packet.time_base
 
 
 def _is_cover(stream: Stream) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from rvm.frame import Composite, Matte
 from rvm.media.decode import VideoReader
 from rvm.sinks.encoded import Encoding
+from rvm.sinks.passthrough import Passthrough
 from rvm.sinks.video_file import VideoFileSink
 from rvm.sources.synthetic import read_number
 from tests.composites import matte_of, packets_of, times_of
@@ -97,17 +99,18 @@ def test_a_part_keeps_sound_and_picture_together(
     talk: Path, tmp_path: Path, start: float, end: float | None
 ) -> None:
     convert(talk, tmp_path / "out.mp4", start_seconds=start, end_seconds=end)
-    shift = Fraction(start)
+    shift = Fraction(str(start))
+    until = None if end is None else Fraction(str(end))
     times = dict(numbers_of(talk))
     got = numbers_of(tmp_path / "out.mp4")
-    inside = [n for n, time in times.items() if start <= time and (end is None or time < end)]
+    inside = [n for n, time in times.items() if shift <= time and (until is None or time < until)]
     assert [number for number, _ in got] == inside
     for number, time in got:
         assert abs(times[number] - shift - time) <= MILLISECOND
     sound = packets_of(talk, "audio")
     expected = [
         (data, time) for data, time in sound
-        if (time >= start or not start) and (end is None or time < end)
+        if (time >= shift or not start) and (until is None or time < until)
     ]  # fmt: skip
     after = packets_of(tmp_path / "out.mp4", "audio")
     assert [data for data, _ in after] == [data for data, _ in expected]
@@ -240,6 +243,23 @@ def test_mp4_keeps_what_it_can_and_names_the_rest(tmp_path: Path) -> None:
         assert container.metadata["title"] == "A walk"
         assert [c["metadata"]["title"] for c in container.chapters()] == ["Out", "Back"]
         assert [s.metadata["language"] for s in container.streams.audio] == ["eng", "deu"]
+
+
+def test_the_original_is_read_in_step_and_not_ahead(tmp_path: Path) -> None:
+    """Sparse subtitles must not make it read a whole film to find the next one."""
+    rich(tmp_path / "film.mkv")
+    passthrough = Passthrough(tmp_path / "film.mkv")
+    with av.open(io.BytesIO(), "w", format="matroska") as output:
+        passthrough.attach(output, "webm", Fraction(0))  # takes neither AAC nor SubRip
+        assert list(passthrough.until(Fraction(10))) == []
+        assert passthrough._position == 0
+    passthrough.close()
+    silent = Passthrough(tmp_path / "film.mkv")
+    with av.open(io.BytesIO(), "w", format="matroska") as output:
+        silent.attach(output, "mkv", Fraction(0))
+        list(silent.until(Fraction(1, 10)))
+        assert silent._position <= Fraction(12, 10)
+    silent.close()
 
 
 def test_chapters_move_with_the_start(tmp_path: Path) -> None:
