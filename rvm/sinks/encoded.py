@@ -43,6 +43,7 @@ _MOV_OPTIONS = {
     "flush_packets": "1",
     "max_interleave_delta": "1000000",
 }
+_LEAST_MOVIE_TIMESCALE = 10_000
 _MKV_OPTIONS = {
     "cluster_time_limit": "200",
     "avoid_negative_ts": "disabled",  # sound may start a little before the picture; keep both
@@ -207,19 +208,28 @@ class EncodedFile:
         if self._encoding.codec == "auto" and frame.format != self._hints.format:
             self._codec = self._pick_codec(frame.format)
         self._choose_format(frame)
-        options = _MKV_OPTIONS if self._extension in ("mkv", "webm") else _MOV_OPTIONS
+        origin = self._clock.begin(frame, self._origin(frame))
         self._container = av.open(
             str(self._partial.temporary.absolute()), "w", format=CONTAINERS[self._extension],
-            container_options=options,
+            container_options=self._container_options(),
         )  # fmt: skip
         self._size = frame.size
-        origin = self._clock.begin(frame, self._origin(frame))
         self._stream = self._add_video(self._container, frame)
         if self._passthrough is not None:
             self._stream.metadata.update(self._passthrough.video_tags())
             self._passthrough.attach(self._container, self._extension, origin)
         quiet_encoders()
         self._container.start_encoding()
+
+    def _container_options(self) -> dict[str, str]:
+        if self._extension in ("mkv", "webm"):
+            return _MKV_OPTIONS
+        # MP4 delays a stream in ticks of the whole movie, by default milliseconds: make those
+        # as fine as the video's, or a first frame at 21.3 ms comes out at 21.
+        scale = self._clock.time_base.denominator
+        while scale < _LEAST_MOVIE_TIMESCALE:
+            scale *= 2
+        return {**_MOV_OPTIONS, "movie_timescale": str(scale)}
 
     def _choose_format(self, frame: Frame) -> None:
         codec, pixels = self._codec, frame.format
