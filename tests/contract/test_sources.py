@@ -11,7 +11,6 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from synth_clips import clip, write_clip
 
 from rvm.clock import FakeClock
 from rvm.frame import PIXEL_FORMATS, Frame
@@ -23,6 +22,7 @@ from rvm.sources.images import ImagesSource
 from rvm.sources.paced import PacedSource
 from rvm.sources.stream import StreamSource
 from rvm.sources.synthetic import SyntheticSource
+from tests.synth_clips import clip, write_clip
 
 COUNT = 12
 

@@ -6,10 +6,10 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from shared_data import shared_path
 
 from rvm.frame import ColourTags
 from rvm.media.decode import VideoReader
+from tests.shared_data import shared_path
 
 BT709 = ColourTags("bt709", "limited", "bt709", "bt709")
 SMALL = ColourTags("bt601", "limited", "bt709", "bt709", guessed=True)

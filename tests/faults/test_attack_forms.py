@@ -16,11 +16,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from synth_clips import clip, write_clip
 
 from rvm.errors import InputError, UnsafeInputError
 from rvm.media.open import open_input, open_stream
 from rvm.sources import open_source
+from tests.synth_clips import clip, write_clip
 
 IN_OPEN = 0x20
 

@@ -14,8 +14,6 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from shared_data import shared_path
-from synth_clips import clip, truncate, write_clip
 
 import rvm.media.open
 from rvm.errors import InputError, UsageError
@@ -23,6 +21,8 @@ from rvm.media.decode import VideoReader
 from rvm.media.open import MAX_PIXELS
 from rvm.media.packets import MOST_DAMAGED_IN_A_ROW
 from rvm.sources.synthetic import read_number
+from tests.shared_data import shared_path
+from tests.synth_clips import clip, truncate, write_clip
 
 
 def one_line(error: BaseException) -> str:

@@ -360,7 +360,8 @@ def test_what_is_asked_of_the_driver(
     fake: Any = FakeOpenCv()
     monkeypatch.setattr(cv2, "VideoCapture", lambda *_: fake)
     width = None if height is None else height * 16 // 9
-    assert open_capture(CameraRequest(0, width, height, 30)) is fake
+    opened: Any = open_capture(CameraRequest(0, width, height, 30))
+    assert opened is fake
     settings = dict(fake.settings)
     assert settings[cv2.CAP_PROP_BUFFERSIZE] == 1
     assert settings.get(cv2.CAP_PROP_FRAME_HEIGHT) == height

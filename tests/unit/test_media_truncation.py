@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from synth_clips import clip, write_clip
 
 from rvm.media.truncation import missing_bytes
+from tests.synth_clips import clip, write_clip
 
 SUFFIXES = [".mp4", ".mov", ".mkv", ".webm", ".avi"]
 
@@ -29,7 +29,8 @@ def test_exactly_what_was_cut_off_is_missing(suffix: str, cut: int, tmp_path: Pa
 
 def test_fragmented_mp4(tmp_path: Path) -> None:
     import av
-    from synth_clips import video_frame
+
+    from tests.synth_clips import video_frame
 
     path, spec = tmp_path / "live.mp4", clip(frames=12)
     options = {"movflags": "frag_keyframe+empty_moov"}

@@ -9,7 +9,6 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from synth_clips import clip, write_clip
 
 import rvm.sources.camera
 from rvm.errors import DeviceError, InputError, UnsafeInputError, UsageError
@@ -18,6 +17,7 @@ from rvm.sources.file import FileSource
 from rvm.sources.images import ImagesSource
 from rvm.sources.paced import PacedSource
 from rvm.sources.synthetic import SyntheticSource
+from tests.synth_clips import clip, write_clip
 
 
 @pytest.fixture

@@ -7,12 +7,12 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
-from synth_clips import clip, write_clip
 
 from rvm.clock import FakeClock
 from rvm.sources.file import FileSource
 from rvm.sources.paced import PacedSource
 from rvm.sources.synthetic import SyntheticSource, read_number
+from tests.synth_clips import clip, write_clip
 
 
 def test_frames_come_when_they_are_due() -> None:

@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from synth_clips import clip, write_clip
 
 from rvm.clock import FakeClock
 from rvm.errors import InputError, UnsafeInputError
 from rvm.sources import open_source
 from rvm.sources.stream import StreamSource
 from rvm.sources.synthetic import read_number
+from tests.synth_clips import clip, write_clip
 
 
 class CameraServer:

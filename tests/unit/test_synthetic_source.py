@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from synth_clips import clip, write_clip
 
 from rvm.errors import UsageError
 from rvm.frame import PIXEL_FORMATS, SRGB, ColourTags
 from rvm.media.decode import VideoReader
 from rvm.sources.synthetic import SyntheticSource, decode_number, draw_number, read_number
+from tests.synth_clips import clip, write_clip
 
 
 @pytest.mark.parametrize("format", PIXEL_FORMATS)

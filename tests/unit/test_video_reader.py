@@ -8,11 +8,11 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from synth_clips import Clip, clip, upright_gray, write_clip
 
 from rvm.frame import ColourTags, Frame
 from rvm.media.decode import VideoReader
 from rvm.sources.synthetic import read_number
+from tests.synth_clips import Clip, clip, upright_gray, write_clip
 
 FRAME_BASE = Fraction(1, 30)  # AVI and MPEG program streams cannot hold finer times
 
