@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from fractions import Fraction
@@ -261,11 +263,18 @@ class TestGraphEngines:
         engine.step(frame_of(100, 80), state)
 
 
+def test_onnx_runtime_says_nothing_on_a_machine_without_a_gpu(tmp_path: Path) -> None:
+    path = tmp_path / "tiny.onnx"
+    path.write_bytes(synth_models.rvm_model())
+    code = f"from rvm.matting import load_engine; load_engine({str(path)!r}, engine='onnxruntime')"
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True
+    )
+    assert done.stdout + done.stderr == ""
+
+
 def test_openvino_reports_nothing_home() -> None:
     pytest.importorskip("openvino")
-    import subprocess
-    import sys
-
     code = (
         "import sys; from rvm.matting.openvino_engine import import_openvino; import_openvino();"
         "print('openvino_telemetry' in sys.modules, 'openvino' in sys.modules)"
