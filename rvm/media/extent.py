@@ -78,7 +78,8 @@ def shortfall(
     lost = Fraction(0) if claimed is None else claimed - end_seconds
     if extent.indexed_packets is not None and packets is not None:
         gone = extent.indexed_packets - packets
-        return max(lost, gone * frame) if gone > 0 else None
+        cut = gone > 0 and (lost > frame / 2 or missing_bytes(path) > 0)
+        return max(lost, gone * frame) if cut else None
     if missing_bytes(path) and (claimed is None or lost > frame / 2):
         return max(lost, Fraction(0))
     # The structure is whole or unknown. Claims alone are often a little wrong (an audio stream

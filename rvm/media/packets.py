@@ -72,7 +72,8 @@ class PictureDecoder:
             packet = self._next_packet()
             if packet is None:
                 return None
-            self.packets += packet.size > 0
+            # An empty packet with a time is a repeated picture, one without a time is a flush.
+            self.packets += packet.size > 0 or packet.dts is not None
             if packet.is_corrupt and packet.size and self._skips_flagged:
                 raise ValueError("flagged as corrupt by the demuxer")
             pictures = packet.decode()
