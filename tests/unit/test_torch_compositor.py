@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,15 @@ from rvm.compositing.torch_compositor import TorchCompositor  # noqa: E402
 
 SPECS = ("#336699", "transparent", "none", "blur:0.2", "blur:0.9")
 PQ = ColourTags("bt2020", "limited", "bt2020", "pq")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread() -> Iterator[None]:
+    """Tiny pictures: threads would only wait for each other on a busy machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def smooth_frame(pixels: PixelFormat, width: int, height: int, tags: ColourTags) -> Frame:
