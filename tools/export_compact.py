@@ -4,7 +4,7 @@
 
 The moving average of the weights is what is exported. Each ONNX file is run beside the network in
 ONNX Runtime before it takes its place; the manifest entries are printed, or, with ``--manifest``,
-put into models/manifest.toml in place of older ones of the same names.
+put into models/manifest.toml in place of older ones of the same names, else at its end.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ from rvm.network.compact_export import (
     save_weights,
 )
 
-SMALL = (288, 512)
-LONG_SIDE = 512
+SMALL = (224, 384)
+LONG_SIDE = 384
 TOLERANCE = 1e-3
 LICENCE = "GPL-3.0"
 FRAMES = 4
@@ -103,9 +103,7 @@ def put_entry(manifest: str, name: str, text: str) -> str:
     pattern = re.compile(rf"^{key}\n(?:(?!\[|#|\n).*\n?)*", re.MULTILINE)
     if pattern.search(manifest):
         return pattern.sub(lambda _: text, manifest)
-    first = manifest.find("[models.")
-    first = len(manifest) if first < 0 else manifest.rfind("\n\n", 0, first) + 2
-    return manifest[:first] + text + "\n" + manifest[first:]
+    return manifest.rstrip("\n") + "\n\n" + text
 
 
 def main() -> None:
@@ -147,6 +145,13 @@ def main() -> None:
             args.out / names[1],
             "rvm",
             "The same with resize and refinement in the graph, for other programs",
+            False,
+        ),
+        f"{args.name}_torch": entry(
+            f"{args.name}_torch",
+            args.out / names[2],
+            "rvm-compact-core",
+            "The same weights for torch",
             False,
         ),
     }

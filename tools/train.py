@@ -3,7 +3,7 @@
     RVM_TRAIN_DATA=DIR python tools/train.py configs/train-compact.toml --cache CACHE --run RUN
 
 RUN receives last.pt, log.jsonl and, with ``--plot``, curves.png. SIGTERM to a worker stops all of
-them cleanly; the same command again resumes. One worker process a core averages gradients over
+them cleanly; the same command again resumes. Workers, one a core, average their weights over
 loopback; on a GPU use one worker. Run ``tools/label_teacher.py`` first.
 """
 

@@ -118,6 +118,7 @@ def save_weights(network: CompactMatting, path: Path) -> None:
     }
     metadata = {key: " ".join(map(str, value)) for key, value in asdict(network.config).items()}
     save_file(tensors, str(path), metadata)
+    path.chmod(0o644)
 
 
 def load_weights(path: Path) -> CompactMatting:

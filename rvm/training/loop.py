@@ -1,4 +1,7 @@
-"""The training loop: one process a core, gradients averaged, everything needed to go on saved.
+"""The training loop: one process a core, everything needed to go on saved.
+
+Workers train on their own and average their weights every few steps, not their gradients at every
+one: on shared cores nobody then waits for the slowest (local SGD, Stich, ICLR 2019).
 
 Each worker draws its own sequences from a generator seeded by (seed, rank, step), so a run that
 was cut off and resumed sees the same pictures and takes the same steps as one that was not.
@@ -27,6 +30,9 @@ from rvm.training.recipe import Recipe, Stage
 from rvm.training.sampling import Sequence
 
 log = logging.getLogger(__name__)
+
+SYNC_EVERY = 10
+"""Steps between two averagings of the workers' weights."""
 
 
 class SequenceSource(Protocol):
@@ -95,7 +101,6 @@ class Trainer:
         loss, parts = self._loss(batch, stage)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        average_gradients(self.model)
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip_norm)
         if torch.isfinite(norm):
             self.optimizer.step()
@@ -103,6 +108,8 @@ class Trainer:
             log.warning("step %d: gradient is not finite; skipped", self.step)
         self.step += 1
         self.frames_seen += stage.batch * stage.frames
+        if self.step % SYNC_EVERY == 0:
+            average_weights(self.model)
         self._update_average()
         return {"loss": float(loss.detach()), "grad_norm": float(norm), **parts}
 
@@ -162,16 +169,17 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, An
     ]
 
 
-def average_gradients(model: nn.Module) -> None:
-    """Mean over the workers, in one message; nothing to do for a single worker."""
+def average_weights(model: nn.Module) -> None:
+    """Mean of weights and running statistics over the workers; nothing to do for a single one."""
     if not dist.is_initialized():
         return
-    grads = [p.grad for p in model.parameters() if p.grad is not None]
-    flat = torch.cat([g.reshape(-1) for g in grads])
-    dist.all_reduce(flat)
-    flat /= dist.get_world_size()
-    for grad, piece in zip(grads, torch.split(flat, [g.numel() for g in grads]), strict=True):
-        grad.copy_(piece.view_as(grad))
+    with torch.no_grad():
+        tensors = [t for t in model.state_dict().values() if t.is_floating_point()]
+        flat = torch.cat([t.reshape(-1) for t in tensors])
+        dist.all_reduce(flat)
+        flat /= dist.get_world_size()
+        for tensor, piece in zip(tensors, torch.split(flat, [t.numel() for t in tensors])):  # noqa: B905
+            tensor.copy_(piece.view_as(tensor))
 
 
 def train(
@@ -189,13 +197,16 @@ def train(
         log.info("resumed at step %d", trainer.step)
     saved = started = time.monotonic()
     sums: dict[str, float] = {}
-    while trainer.step < trainer.recipe.steps and not agreed(until()):
+    counted = 0
+    while trainer.step < trainer.recipe.steps and not stop_now(trainer.step, until):
         for name, value in trainer.train_step().items():
-            sums[name] = sums.get(name, 0.0) + value / log_every
+            sums[name] = sums.get(name, 0.0) + value
+        counted += 1
         if trainer.step % log_every == 0:
             if trainer.rank == 0:
-                append_log(folder / "log.jsonl", trainer, sums, time.monotonic() - started)
-            sums = {}
+                means = {name: value / counted for name, value in sums.items()}
+                append_log(folder / "log.jsonl", trainer, means, time.monotonic() - started)
+            sums, counted = {}, 0
         if trainer.rank == 0 and time.monotonic() - saved > save_every_s:
             trainer.save(checkpoint)
             saved = time.monotonic()
@@ -203,11 +214,13 @@ def train(
         trainer.save(checkpoint)
 
 
-def agreed(stop: bool) -> bool:
-    """Whether any worker wants to stop, so that all stop at the same step."""
+def stop_now(step: int, until: Callable[[], bool]) -> bool:
+    """Whether any worker wants to stop; several agree only where they meet anyway."""
     if not dist.is_initialized():
-        return stop
-    flag = torch.tensor([float(stop)])
+        return until()
+    if step % SYNC_EVERY:
+        return False
+    flag = torch.tensor([float(until())])
     dist.all_reduce(flag)
     return bool(flag.item() > 0)
 

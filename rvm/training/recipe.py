@@ -86,6 +86,8 @@ def recipe_from_dict(table: dict[str, Any]) -> Recipe:
     parts: dict[str, Any] = {}
     for key, kind in (("network", CompactConfig), ("losses", LossWeights), ("mixture", Mixture)):
         values = table.pop(key, {})
-        parts[key] = kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
-    everything: dict[str, Any] = {**table, **parts}
-    return Recipe(stages, **everything)
+        fields: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
+        }
+        parts[key] = kind(**fields)
+    return Recipe(stages, **table, **parts)

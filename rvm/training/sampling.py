@@ -21,15 +21,18 @@ UInt8 = npt.NDArray[np.uint8]
 REFLECT = cv2.BORDER_REFLECT_101
 CONSTANT = cv2.BORDER_CONSTANT
 
+CLIP_SHARES = {"asl": 0.35, "overhead": 0.6}
+"""How often a clip is drawn, by the first word of its name: the asl_ ones share one room."""
+
 
 @dataclass(frozen=True)
 class Mixture:
     """How often each kind of sequence is drawn; weights, not necessarily summing to 1."""
 
-    still: float = 0.30
-    still_composite: float = 0.33
-    clip: float = 0.17
-    clip_composite: float = 0.12
+    still: float = 0.28
+    still_composite: float = 0.28
+    clip: float = 0.22
+    clip_composite: float = 0.14
     empty: float = 0.08
 
 
@@ -56,6 +59,8 @@ class Sampler:
         }
         self._kinds = list(weights)
         self._odds = np.array(list(weights.values())) / sum(weights.values())
+        shares = np.array([CLIP_SHARES.get(c.name.split("_")[0], 1.0) for c in material.clips])
+        self._clip_odds = shares / shares.sum()
 
     def draw(self, rng: Rng, frames: int, size: tuple[int, int]) -> Sequence:
         """One sequence of any kind; ``size`` is (width, height)."""
@@ -186,7 +191,7 @@ class Sampler:
 
     def _clip_frames(self, rng: Rng, frames: int) -> tuple[Clip, list[int]]:
         clips = self.material.clips
-        clip = clips[int(rng.integers(len(clips)))]
+        clip = clips[int(rng.choice(len(clips), p=self._clip_odds))]
         stride = int(rng.choice([1, 1, 1, 2, 3]))
         stride = min(stride, max(1, (len(clip.alpha) - 1) // max(1, frames)))
         first = int(rng.integers(0, len(clip.alpha) - stride * (frames - 1)))
@@ -204,7 +209,7 @@ class Sampler:
         width, height = size
         left, top, right, bottom = still.box
         tall = bottom - top
-        shown = float(rng.choice([1.0, 0.55, 0.36, 0.24], p=[0.26, 0.24, 0.28, 0.22]))
+        shown = float(rng.choice([1.0, 0.55, 0.36, 0.24, 0.16], p=[0.22, 0.2, 0.24, 0.21, 0.13]))
         shown *= rng.uniform(0.9, 1.15)
         fill = rng.uniform(0.6, 1.0) if shown > 0.8 else rng.uniform(0.75, 1.0)
         scale = height * fill / (tall * shown)

@@ -1,0 +1,107 @@
+"""Time the compact network and its way to full size against the reference, all in one run.
+
+    python tools/latency.py models/compact.onnx --reference rvm.onnx --json latency.json
+
+Every round runs each candidate once on the same 1080p frame, so a busy machine slows all of them
+alike. The reference gets planar float RGB, ratio 0.25, and yields alpha; ours gets the I420 frame
+and yields 8-bit alpha, resize and refinement included. Medians of wall time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnxruntime as ort
+
+from rvm.evaluation.candidates import open_session, small_size
+from rvm.matting.refine import LumaGuide, guided_alpha
+
+WIDTH, HEIGHT = 1920, 1080
+SIDES = (512, 384, 256)
+
+
+def reference_step(path: Path, threads: int) -> Callable[[], object]:
+    """One frame of the reference with its state carried."""
+    session = open_session(path, threads)
+    src = np.random.default_rng(0).random((1, 3, HEIGHT, WIDTH), np.float32)
+    state = [np.zeros((1, 1, 1, 1), np.float32)] * 4
+
+    def step() -> object:
+        feeds = {f"r{i + 1}i": s for i, s in enumerate(state)}
+        ratio = np.array([0.25], np.float32)
+        _, pha, *state[:] = session.run(None, {"src": src, "downsample_ratio": ratio, **feeds})
+        return pha
+
+    return step
+
+
+def compact_step(path: Path, side: int, threads: int) -> tuple[Callable[[], object], ...]:
+    """(network alone, frame to alpha) of the compact network at one long side."""
+    session = open_session(path, threads)
+    planes = np.random.default_rng(0).integers(16, 236, (HEIGHT * 3 // 2, WIDTH), dtype=np.uint8)
+    guide = LumaGuide(planes[:HEIGHT], 1 / 219, -16 / 219)
+    size = small_size(WIDTH, HEIGHT, side)
+    names = ["alpha_scale", "alpha_offset", "fgr_residual", "r1o", "r2o", "r3o", "r4o"]
+    state = [np.zeros((1, 1, 1, 1), np.float32)] * 4
+    half = (size[0] * 2, size[1] * 2)
+
+    def small() -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+        y = cv2.resize(planes[:HEIGHT], half, interpolation=cv2.INTER_LINEAR)
+        quarter = planes[HEIGHT:].reshape(2, HEIGHT // 2, WIDTH // 2)
+        chroma = [cv2.resize(plane, size, interpolation=cv2.INTER_LINEAR) for plane in quarter]
+        i420 = np.concatenate([y.reshape(-1, half[0]), *(c.reshape(-1, half[0]) for c in chroma)])
+        rgb = cv2.resize(cv2.cvtColor(i420, cv2.COLOR_YUV2RGB_I420), size)
+        return np.asarray(rgb.transpose(2, 0, 1)[None] / np.float32(255), np.float32)
+
+    src = np.ascontiguousarray(small())
+
+    def network() -> tuple[np.ndarray[tuple[int, ...], np.dtype[np.float32]], ...]:
+        feeds = {f"r{i + 1}i": s for i, s in enumerate(state)}
+        scale, offset, _, *state[:] = session.run(names, {"src_small": src, **feeds})
+        return scale[0, 0], offset[0, 0]
+
+    def whole() -> object:
+        np.copyto(src, small())
+        return guided_alpha(guide, *network())
+
+    return network, whole
+
+
+def main() -> None:
+    """Parse the command line, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("model", type=Path)
+    parser.add_argument("--reference", type=Path, required=True)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--json", type=Path)
+    args = parser.parse_args()
+    ort.set_default_logger_severity(3)
+    cv2.setNumThreads(args.threads)
+    steps = {"reference": reference_step(args.reference, args.threads)}
+    for side in SIDES:
+        network, whole = compact_step(args.model, side, args.threads)
+        steps[f"compact {side}: network"] = network
+        steps[f"compact {side}: frame to alpha"] = whole
+    times: dict[str, list[float]] = {name: [] for name in steps}
+    for _ in range(args.rounds + 2):
+        for name, step in steps.items():
+            started = time.perf_counter()
+            step()
+            times[name].append((time.perf_counter() - started) * 1e3)
+    medians = {name: statistics.median(values[2:]) for name, values in times.items()}
+    for name, ms in medians.items():
+        print(f"{name:30s} {ms:7.1f} ms  reference / this {medians['reference'] / ms:5.1f}")
+    if args.json:
+        args.json.write_text(json.dumps(medians, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

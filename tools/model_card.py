@@ -1,0 +1,109 @@
+"""Write a model card from measured results; every figure in it comes out of the files given.
+
+    python tools/model_card.py --results RESULTS.json --latency LATENCY.json --log RUN/log.jsonl \\
+        --name compact --models models
+
+RESULTS.json is what ``tools/evaluate.py --json`` wrote for the shipped files, LATENCY.json what
+``tools/latency.py --json`` wrote, log.jsonl the log of the run that made the weights.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+TEMPLATE = Path(__file__).with_name("model_card.md.in")
+AIMS = (
+    ("MAD on composites", "<= 5", "composites", "mad", "{:.2f}"),
+    ("clips: mean alpha difference to the reference", "<= 0.008", "clips", "mad", "{:.4f}"),
+    ("clips: IoU at 0.5", ">= 0.975", "clips", "iou", "{:.3f}"),
+    ("CCP: IoU against held-back binary masks", ">= 0.93", "masks", "iou", "{:.3f}"),
+    ("empty rooms: mean alpha", "<= 0.005", "empty", "mean_alpha", "{:.4f}"),
+)
+
+
+def metric_table(results: dict[str, dict[str, Any]]) -> str:
+    """The comparison on held-back composites, clips, stills and rooms."""
+    head = "| model | MAD | MSE | Grad | Conn | dtSSD | IoU | clip MAD | clip dtSSD | mask IoU | empty |"
+    rows = [head, "|" + "-|" * (head.count("|") - 1)]
+    for name, r in results.items():
+        c = r["composites"]
+        cells = [f"{c[k]:.2f}" for k in ("mad", "mse", "grad", "conn", "dtssd")]
+        cells += [f"{c['iou']:.3f}", f"{r['clips']['mad']:.2f}", f"{r['clips']['dtssd']:.2f}"]
+        cells += [f"{r['masks']['iou']:.3f}", f"{r['empty']['mean_alpha']:.4f}"]
+        rows.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(rows)
+
+
+def aim_table(ours: dict[str, Any]) -> str:
+    """What was aimed at, what was measured, and whether that is enough."""
+    rows = ["| aim | bar | measured | reached |", "|-|-|-|-|"]
+    for title, bar, part, key, style in AIMS:
+        value = ours[part][key] / (1e3 if title.startswith("clips: mean") else 1)
+        limit = float(bar.split()[1])
+        reached = value <= limit if bar.startswith("<=") else value >= limit
+        rows.append(f"| {title} | {bar} | {style.format(value)} | {'yes' if reached else 'no'} |")
+    return "\n".join(rows)
+
+
+def latency_table(latency: dict[str, float]) -> str:
+    """Milliseconds a 1080p frame, and the ratio to the reference of the same run."""
+    reference = latency["reference"]
+    rows = ["| what, 1920x1080 in, alpha out | ms | reference / this |", "|-|-|-|"]
+    for name, ms in latency.items():
+        rows.append(f"| {name} | {ms:.1f} | {reference / ms:.1f} |")
+    return "\n".join(rows)
+
+
+def stage_table(log: Path, workers: int) -> str:
+    """Steps, frames and the refined-alpha loss at the end of each stage."""
+    last: dict[str, dict[str, Any]] = {}
+    for text in log.read_text(encoding="utf-8").splitlines():
+        line = json.loads(text)
+        last[line["stage"]] = line
+    rows = ["| stage | steps so far | frames so far | refined-alpha L1 at its end |", "|-|-|-|-|"]
+    for stage, line in last.items():
+        frames = line["frames"] * workers
+        rows.append(f"| {stage} | {line['step']} | {frames:,} | {line['refined']:.4f} |")
+    return "\n".join(rows)
+
+
+def file_table(folder: Path, name: str) -> str:
+    """Name, size and hash of every file of the model."""
+    rows = ["| file | bytes | sha256 |", "|-|-|-|"]
+    for path in sorted(folder.glob(f"{name}*")):
+        if path.suffix in {".onnx", ".safetensors"}:
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            rows.append(f"| {path.name} | {path.stat().st_size:,} | `{digest}` |")
+    return "\n".join(rows)
+
+
+def main() -> None:
+    """Parse the command line and write the card."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--results", type=Path, required=True)
+    parser.add_argument("--latency", type=Path, required=True)
+    parser.add_argument("--log", type=Path, required=True)
+    parser.add_argument("--workers", type=int, default=2, help="how many trained")
+    parser.add_argument("--name", default="compact")
+    parser.add_argument("--models", type=Path, default=Path("models"))
+    args = parser.parse_args()
+    results = json.loads(args.results.read_text(encoding="utf-8"))
+    text = TEMPLATE.read_text(encoding="utf-8")
+    parts = {
+        "METRICS": metric_table(results),
+        "AIMS": aim_table(next(iter(results.values()))),
+        "LATENCY": latency_table(json.loads(args.latency.read_text(encoding="utf-8"))),
+        "STAGES": stage_table(args.log, args.workers),
+        "FILES": file_table(args.models, args.name),
+    }
+    for key, value in parts.items():
+        text = text.replace(f"@{key}@", value)
+    (args.models / f"{args.name}.md").write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
