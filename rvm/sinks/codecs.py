@@ -49,6 +49,8 @@ class Codec:
         limited_only: True if it cannot say "full range".
         says_aspect: True if its own bitstream names the shape of a pixel. (Matroska files are
             written without it; MP4 and MOV have a place for it.)
+        least: smallest width and height. (x265 overwrites memory that is not its own with
+            pictures 34 to 48 wide, so it gets none below 64.)
         options: always set.
         tag: code of the sample entry in MP4 and MOV, where players insist on one.
         format_names: FFmpeg's names where the encoder takes another form of a layout.
@@ -68,6 +70,7 @@ class Codec:
     even: bool = False
     limited_only: bool = False
     says_aspect: bool = False
+    least: int = 1
     options: Mapping[str, str] = field(default_factory=dict)
     tag: str = ""
     format_names: Mapping[str, str] = field(default_factory=dict)
@@ -156,7 +159,7 @@ CODECS: Mapping[str, Codec] = {
         ),
         Codec(
             "x265", "libx265", _MP4, _ALL_YUV, presets=_X26X_PRESETS, preset="fast",
-            crf=(0, 20, 51), even=True, says_aspect=True, tag="hvc1",
+            crf=(0, 20, 51), even=True, says_aspect=True, least=64, tag="hvc1",
             options={"x265-params": "log-level=error"},
         ),
         Codec(
@@ -168,7 +171,7 @@ CODECS: Mapping[str, Codec] = {
         Codec(
             "av1", "libsvtav1", ("mp4", "mkv", "webm"), _420_TO_10,
             presets=tuple(str(number) for number in range(13, -1, -1)), preset="8",
-            crf=(1, 26, 63), even=True,
+            crf=(1, 26, 63), even=True, least=16,
         ),
         Codec(
             "prores", "prores_ks", ("mov", "mkv"), ("yuv422p10", "yuv444p10"), ("yuva444p10le",),
@@ -222,7 +225,9 @@ _AUTO_ALPHA = {"mov": "prores", "webm": "vp9", "mkv": "ffv1"}
 _ALPHA_HELP = "use .mov (ProRes 4444), .webm (VP9), .mkv (FFV1) or a folder of PNG files"
 
 
-def choose_codec(name: str, extension: str, *, alpha: bool, depth: int) -> tuple[Codec, str]:
+def choose_codec(
+    name: str, extension: str, *, alpha: bool, depth: int, size: tuple[int, int]
+) -> tuple[Codec, str]:
     """The codec for a file, and a note where it is not the one that was asked for.
 
     Args:
@@ -230,6 +235,7 @@ def choose_codec(name: str, extension: str, *, alpha: bool, depth: int) -> tuple
         extension: of the file, lower case, without the dot.
         alpha: whether the picture is transparent.
         depth: bits a sample.
+        size: width and height in pixels.
 
     Raises:
         UsageError: unknown codec or extension, or they do not go together.
@@ -238,7 +244,8 @@ def choose_codec(name: str, extension: str, *, alpha: bool, depth: int) -> tuple
         known = ", ".join(f".{name}" for name in CONTAINERS)
         raise UsageError(f".{extension} is not a video file I can write; use one of {known}")
     if name == "auto":
-        return CODECS[_auto_name(extension, alpha=alpha, depth=depth)], ""
+        chosen = CODECS[_auto_name(extension, alpha=alpha, depth=depth)]
+        return (chosen if min(size) >= chosen.least else CODECS["x264"]), ""
     codec = CODECS.get(ALIASES.get(name, name))
     if codec is None:
         raise UsageError(f"unknown codec {name!r}; choose from auto, {', '.join(CODECS)}")
@@ -247,6 +254,11 @@ def choose_codec(name: str, extension: str, *, alpha: bool, depth: int) -> tuple
         raise UsageError(f"{codec.name} does not go into .{extension}; use {fitting}")
     if alpha and not codec.alpha_formats:
         raise UsageError(f"{codec.name} cannot hold transparency; {_ALPHA_HELP}")
+    if min(size) < codec.least:
+        raise UsageError(
+            f"{codec.name} needs pictures of at least {codec.least}x{codec.least}, "
+            f"not {size[0]}x{size[1]}; try another --codec"
+        )
     return _or_software(codec)
 
 

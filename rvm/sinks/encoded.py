@@ -108,7 +108,7 @@ class EncodedFile:
         self._alpha = alpha
         self._gray = gray
         self._extension = path.suffix.lower().removeprefix(".")
-        self._codec = self._pick_codec(hints.format)
+        self._codec = self._pick_codec(hints.format, (hints.width, hints.height))
         inputs: list[str | Path] = [hints.name, *([hints.original] if hints.original else [])]
         check_target(path, overwrite=overwrite, inputs=inputs)
         self._container: OutputContainer | None = None
@@ -190,11 +190,11 @@ class EncodedFile:
 
     # ── beginning ────────────────────────────────────────────────────────────────────────────
 
-    def _pick_codec(self, pixels: PixelFormat) -> Codec:
+    def _pick_codec(self, pixels: PixelFormat, size: tuple[int, int]) -> Codec:
         wanted = self._encoding
         name = "ffv1" if self._gray and wanted.codec == "auto" and self._extension == "mkv" else ""
         codec, note = choose_codec(
-            name or wanted.codec, self._extension, alpha=self._alpha, depth=pixels.depth
+            name or wanted.codec, self._extension, alpha=self._alpha, depth=pixels.depth, size=size
         )
         # Refuses at once what the codec does not know; `_choose_format` may set other defaults.
         self._options = codec.encoder_options(
@@ -205,8 +205,7 @@ class EncodedFile:
         return codec
 
     def _begin(self, frame: Frame) -> None:
-        if self._encoding.codec == "auto" and frame.format != self._hints.format:
-            self._codec = self._pick_codec(frame.format)
+        self._codec = self._pick_codec(frame.format, frame.size)
         self._choose_format(frame)
         origin = self._clock.begin(frame, self._origin(frame))
         self._container = av.open(
@@ -218,8 +217,19 @@ class EncodedFile:
         if self._passthrough is not None:
             self._stream.metadata.update(self._passthrough.video_tags())
             self._passthrough.attach(self._container, self._extension, origin)
-        quiet_encoders()
+        self._open_encoder()
         self._container.start_encoding()
+
+    def _open_encoder(self) -> None:
+        quiet_encoders()
+        try:
+            self._stream.codec_context.open()
+        except MEDIA_FAILURES as error:
+            width, height = self._padded
+            raise OutputError(
+                f"{self.path}: {self._codec.name} does not take {width}x{height} {self._format} "
+                f"pictures with these options ({plain_reason(error)}); try another --codec"
+            ) from error
 
     def _container_options(self) -> dict[str, str]:
         if self._extension in ("mkv", "webm"):

@@ -9,6 +9,7 @@ from rvm.frame import PIXEL_FORMATS
 from rvm.sinks import codecs
 from rvm.sinks.codecs import CODECS, choose_codec, choose_format, probe
 
+HD = (1280, 720)
 SOFTWARE = [name for name in CODECS if name not in codecs.SOFTWARE]
 
 
@@ -28,7 +29,7 @@ SOFTWARE = [name for name in CODECS if name not in codecs.SOFTWARE]
 def test_auto_goes_by_extension_transparency_and_depth(
     extension: str, alpha: bool, depth: int, expected: str
 ) -> None:
-    codec, note = choose_codec("auto", extension, alpha=alpha, depth=depth)
+    codec, note = choose_codec("auto", extension, alpha=alpha, depth=depth, size=HD)
     assert (codec.name, note) == (expected, "")
 
 
@@ -48,12 +49,18 @@ def test_what_does_not_go_together_is_refused(
     name: str, extension: str, alpha: bool, said: str
 ) -> None:
     with pytest.raises(UsageError, match=said):
-        choose_codec(name, extension, alpha=alpha, depth=8)
+        choose_codec(name, extension, alpha=alpha, depth=8, size=HD)
+
+
+def test_pictures_too_small_for_a_codec() -> None:
+    assert choose_codec("auto", "mp4", alpha=False, depth=10, size=(48, 96))[0].name == "x264"
+    with pytest.raises(UsageError, match="x265 needs pictures of at least 64x64, not 48x96"):
+        choose_codec("x265", "mp4", alpha=False, depth=8, size=(48, 96))
 
 
 def test_usual_names_are_understood() -> None:
     for alias, name in (("h264", "x264"), ("hevc", "x265"), ("libsvtav1", "av1")):
-        assert choose_codec(alias, "mp4", alpha=False, depth=8)[0].name == name
+        assert choose_codec(alias, "mp4", alpha=False, depth=8, size=HD)[0].name == name
 
 
 @pytest.mark.parametrize("name", SOFTWARE)
@@ -63,14 +70,14 @@ def test_every_software_encoder_opens(name: str) -> None:
 
 def test_a_missing_hardware_encoder_is_replaced_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(codecs, "probe", lambda name: "no driver")
-    codec, note = choose_codec("hevc_nvenc", "mp4", alpha=False, depth=8)
+    codec, note = choose_codec("hevc_nvenc", "mp4", alpha=False, depth=8, size=HD)
     assert codec.name == "x265"
     assert note == "hevc_nvenc does not open on this machine (no driver); x265 is used"
 
 
 def test_a_working_hardware_encoder_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(codecs, "probe", lambda name: "")
-    assert choose_codec("h264_nvenc", "mp4", alpha=False, depth=8)[0].name == "h264_nvenc"
+    assert choose_codec("h264_nvenc", "mp4", alpha=False, depth=8, size=HD)[0].name == "h264_nvenc"
 
 
 def test_quality_options() -> None:
