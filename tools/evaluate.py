@@ -22,14 +22,13 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from rvm.evaluation import sets
+from rvm.evaluation import sets, sheets
 from rvm.evaluation.candidates import Candidate, Folder, open_model
 from rvm.evaluation.metrics import ClipScore, average, iou
 from rvm.evaluation.sets import Example
 from rvm.training.material import Material
 
 STILL_PASSES = 2
-SHEET_ROWS = 14
 Float32 = npt.NDArray[np.float32]
 Picture = npt.NDArray[np.uint8]
 
@@ -114,36 +113,21 @@ def table(results: dict[str, dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def cell(rgb: Picture, alpha: Float32 | None, height: int) -> Picture:
-    """One tile: the frame over green where alpha says so, or as it is."""
-    if alpha is not None:
-        a = alpha[..., None]
-        rgb = (rgb * a + np.array([60, 200, 90], np.float32) * (1 - a)).astype(np.uint8)
-    width = round(rgb.shape[1] * height / rgb.shape[0])
-    return np.asarray(cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
-
-
-def sheet(models: dict[str, Candidate], examples: list[Example], height: int = 180) -> Picture:
-    """A row an example: last frame, truth over green, each model over green, alpha of each."""
-    rows = []
-    for example in examples:
-        tiles = [cell(example.rgb[-1], None, height)]
-        tiles.append(cell(example.rgb[-1], example.alpha[-1].astype(np.float32) / 255, height))
-        for model in models.values():
-            matte = run_clip(model, example)[0][-1]
-            tiles.append(cell(example.rgb[-1], matte, height))
-            gray = np.repeat(np.rint(matte * 255).astype(np.uint8)[..., None], 3, 2)
-            tiles.append(cell(gray, None, height))
-        rows.append(np.hstack(tiles))
-    width = max(row.shape[1] for row in rows)
-    return np.vstack([np.pad(r, ((0, 2), (0, width - r.shape[1]), (0, 0))) for r in rows])
-
-
 def sheet_examples(material: Material, data: Path) -> list[Example]:
     """A few of each set."""
     stills = list(sets.masked_stills(data))[::24]
-    picked = list(sets.composites(material, 8)) + list(sets.clips(material)) + stills
-    return picked[: SHEET_ROWS + 8]
+    return [*sets.composites(material, 8), *sets.clips(material), *stills]
+
+
+def runner(model: Candidate) -> sheets.Runner:
+    """The mattes of a sequence, without the time they took."""
+    return lambda example: run_clip(model, example)[0]
+
+
+def write(path: Path, picture: Picture) -> None:
+    """Save an RGB picture."""
+    if not cv2.imwrite(str(path), np.ascontiguousarray(picture[:, :, ::-1])):
+        raise OSError(f"cannot write {path}")
 
 
 def named(text: str) -> tuple[str, Path, int]:
@@ -163,7 +147,8 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--sheet", type=Path)
-    parser.add_argument("--only-sheet", action="store_true")
+    parser.add_argument("--failures", type=Path, help="worst mattes of the first model, as PNG")
+    parser.add_argument("--only-sheets", action="store_true")
     args = parser.parse_args()
     if args.data is None:
         parser.error("name the data root with --data or RVM_TRAIN_DATA")
@@ -172,16 +157,19 @@ def main() -> int:
         name: open_model(path, side, args.threads) for name, path, side in [args.model, *args.also]
     }
     results: dict[str, dict[str, Any]] = {}
-    for name, model in ({} if args.only_sheet else models).items():
+    for name, model in ({} if args.only_sheets else models).items():
         results[name] = evaluate(model, material, Path(args.data))
         print(f"{name}: {json.dumps(results[name])}", file=sys.stderr)
     if results:
         print(table(results))
     if args.json:
         args.json.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    examples = sheet_examples(material, Path(args.data)) if args.sheet or args.failures else []
+    runners = {name: runner(model) for name, model in models.items()}
     if args.sheet:
-        picture = sheet(models, sheet_examples(material, Path(args.data)))
-        cv2.imwrite(str(args.sheet), np.ascontiguousarray(picture[:, :, ::-1]))
+        write(args.sheet, sheets.comparison(runners, examples))
+    if args.failures:
+        write(args.failures, sheets.failures(next(iter(runners.values())), examples))
     return 0
 
 

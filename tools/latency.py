@@ -20,8 +20,8 @@ import cv2
 import numpy as np
 import onnxruntime as ort
 
-from rvm.evaluation.candidates import open_session, small_size
-from rvm.matting.refine import LumaGuide, guided_alpha
+from rvm.evaluation.candidates import Float32, open_session, small_size
+from rvm.matting.refine import LumaGuide, Scratch, guided_alpha
 
 WIDTH, HEIGHT = 1920, 1080
 SIDES = (512, 384, 256)
@@ -46,13 +46,13 @@ def compact_step(path: Path, side: int, threads: int) -> tuple[Callable[[], obje
     """(network alone, frame to alpha) of the compact network at one long side."""
     session = open_session(path, threads)
     planes = np.random.default_rng(0).integers(16, 236, (HEIGHT * 3 // 2, WIDTH), dtype=np.uint8)
-    guide = LumaGuide(planes[:HEIGHT], 1 / 219, -16 / 219)
+    guide, scratch = LumaGuide(planes[:HEIGHT], 1 / 219, -16 / 219), Scratch()
     size = small_size(WIDTH, HEIGHT, side)
     names = ["alpha_scale", "alpha_offset", "fgr_residual", "r1o", "r2o", "r3o", "r4o"]
     state = [np.zeros((1, 1, 1, 1), np.float32)] * 4
     half = (size[0] * 2, size[1] * 2)
 
-    def small() -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    def small() -> Float32:
         y = cv2.resize(planes[:HEIGHT], half, interpolation=cv2.INTER_LINEAR)
         quarter = planes[HEIGHT:].reshape(2, HEIGHT // 2, WIDTH // 2)
         chroma = [cv2.resize(plane, size, interpolation=cv2.INTER_LINEAR) for plane in quarter]
@@ -62,14 +62,15 @@ def compact_step(path: Path, side: int, threads: int) -> tuple[Callable[[], obje
 
     src = np.ascontiguousarray(small())
 
-    def network() -> tuple[np.ndarray[tuple[int, ...], np.dtype[np.float32]], ...]:
+    def network() -> tuple[Float32, Float32]:
         feeds = {f"r{i + 1}i": s for i, s in enumerate(state)}
         scale, offset, _, *state[:] = session.run(names, {"src_small": src, **feeds})
         return scale[0, 0], offset[0, 0]
 
     def whole() -> object:
         np.copyto(src, small())
-        return guided_alpha(guide, *network())
+        scale, offset = network()
+        return guided_alpha(guide, scale, offset, scratch)
 
     return network, whole
 

@@ -27,7 +27,8 @@ AIMS = (
 
 def metric_table(results: dict[str, dict[str, Any]]) -> str:
     """The comparison on held-back composites, clips, stills and rooms."""
-    head = "| model | MAD | MSE | Grad | Conn | dtSSD | IoU | clip MAD | clip dtSSD | mask IoU | empty |"
+    names = ("MAD", "MSE", "Grad", "Conn", "dtSSD", "IoU", "clip MAD", "clip dtSSD", "mask IoU")
+    head = f"| model | {' | '.join(names)} | empty |"
     rows = [head, "|" + "-|" * (head.count("|") - 1)]
     for name, r in results.items():
         c = r["composites"]
