@@ -1,7 +1,9 @@
 """How a frame travels: source -> matting -> compositing -> sink. Read this first.
 
     grab thread          caller's thread                        write thread
-    source ──handoff──►  upload ► matting ► compositing ──queue──►  sink
+    source ──handoff──►  upload ► matting ► compositing ► download ──queue──►  sink
+
+  (`upload` and `download` do something only where the engine works on a GPU.)
 
 * The grab thread pulls frames from the source. Live, it hands over through a `LatestSlot`: the
   newest frame wins and each one that had to give way is counted. Offline, through a
@@ -16,6 +18,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 import time
 from dataclasses import dataclass
@@ -35,7 +38,7 @@ if TYPE_CHECKING:
     from rvm.sources.base import Source
 
 #: The stages, in the order of travel; the names under which a report lists them.
-STAGES = ("grab", "upload", "matting", "compositing", "sink")
+STAGES = ("grab", "upload", "matting", "compositing", "download", "sink")
 
 _OFFLINE_FRAMES_WAITING = 4
 _LIVE_FRAMES_WAITING = 1
@@ -168,11 +171,14 @@ class Pipeline:
 
     def _compose(self, frame: Frame) -> Composite:
         with self._telemetry.stage("upload"):
-            frame = self._matter.upload(frame)
+            uploaded = self._matter.upload(frame)
         with self._telemetry.stage("matting"):
-            matte = self._matter.step(frame)
+            matte = self._matter.step(uploaded)
         with self._telemetry.stage("compositing"):
-            return self._compositor.compose(frame, matte)
+            composite = self._compositor.compose(uploaded, matte)
+        with self._telemetry.stage("download"):
+            composite = self._matter.download(composite)
+        return dataclasses.replace(composite, source=frame)
 
     def _write(self) -> None:
         """queue -> sink."""

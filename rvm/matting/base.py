@@ -5,7 +5,7 @@
 * A state made for another frame size raises `ModelError`; `Matter` resets before that happens.
 * The matte has the frame's size. Alpha and colour are finite for any input.
 * `upload` brings a frame to where the engine works; CPU engines return it as it is. The frame
-  given to `step` must have passed through it.
+  given to `step` must have passed through it. `download` is the way back, once, after compositing.
 * Not thread-safe; one engine belongs to one pipeline.
 """
 
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rvm.frame import Frame, Matte
+    from rvm.frame import Composite, Frame, Matte
 
 #: Recurrent memory (the ConvGRU tensors); only the engine that made it looks inside.
 State = Any
@@ -64,6 +64,10 @@ class Engine(ABC):
     def upload(self, frame: Frame) -> Frame:
         """The frame where this engine works; the same object on the CPU."""
         return frame
+
+    def download(self, composite: Composite) -> Composite:
+        """The composed picture in main memory; the same object on the CPU."""
+        return composite
 
     def close(self) -> None:
         """Free the session. Idempotent."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from rvm.errors import UsageError
-from rvm.frame import RGB24, SRGB, ByteImage, Frame, Matte
+from rvm.frame import RGB24, SRGB, ByteImage, Composite, Frame, Matte
 from rvm.matting import load_engine
 from rvm.matting.scene_cut import SceneCut
 
@@ -91,6 +91,10 @@ class Matter:
     def upload(self, frame: Frame) -> Frame:
         """The frame where the engine works; the same object on the CPU. `step` does it too."""
         return self._engine.upload(frame)
+
+    def download(self, composite: Composite) -> Composite:
+        """What was composed of an uploaded frame, in main memory; the same object on the CPU."""
+        return self._engine.download(composite)
 
     def step(self, picture: Frame | ByteImage) -> Matte:
         """Matte the next frame.

@@ -7,6 +7,7 @@ pickled checkpoints are read with `weights_only=True` (torch >= 2.6, CVE-2025-32
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import io
 import json
 import warnings
@@ -37,7 +38,7 @@ from rvm.network import (
 from rvm.network import RecurrentState as NetworkState
 
 if TYPE_CHECKING:
-    from rvm.frame import Frame
+    from rvm.frame import Composite, Frame
     from rvm.matting.base import State
     from rvm.matting.weights import ModelEntry
 
@@ -115,6 +116,10 @@ class TorchEngine(Engine):
     def upload(self, frame: Frame) -> Frame:
         """See `Engine.upload`."""
         return frame if self._device.type == "cpu" else torch_rgb.upload(frame, self._device)
+
+    def download(self, composite: Composite) -> Composite:
+        """See `Engine.download`. The matte stays until a sink asks for it; few do."""
+        return dataclasses.replace(composite, picture=torch_rgb.download(composite.picture))
 
     def step(self, frame: Frame, state: State | None) -> tuple[Matte, State]:
         """See `Engine.step`."""

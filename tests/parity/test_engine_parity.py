@@ -10,11 +10,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
-from shared_data import shared_path
 
 from rvm.frame import PIXEL_FORMATS, RGB24, SRGB, ColourTags, Frame
 from rvm.matting import load_engine
 from rvm.matting.matter import Matter
+from tests.shared_data import shared_path
 
 ONNX = "reference/rvm_mobilenetv3_reference.onnx"
 TORCH = "reference/rvm_mobilenetv3_reference.safetensors"

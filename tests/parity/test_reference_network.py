@@ -16,10 +16,10 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
-from shared_data import shared_path
 
 from rvm.network import MattingNetwork, RecurrentState, load_network
 from rvm.network.export import StaticShape, compare, export_dynamic
+from tests.shared_data import shared_path
 
 # Small tensors: a second thread costs more than it brings, all the more on a busy machine.
 torch.set_num_threads(1)

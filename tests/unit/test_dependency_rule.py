@@ -86,7 +86,9 @@ OWNERS = {
         "network/", "training/", "matting/torch", "compositing/torch", "colour/torch", "device",
     ),
     "torchvision": ("network/", "training/"),
-    "onnxruntime": ("matting/", "network/export.py", "device.py", "cli/", "evaluation/", "training/", "bench"),
+    "onnxruntime": (
+        "matting/", "network/export.py", "device.py", "cli/", "evaluation/", "training/", "bench",
+    ),
     "openvino": ("matting/", "device.py", "cli/", "evaluation/", "bench"),
 }  # fmt: skip
 

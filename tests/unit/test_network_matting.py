@@ -8,7 +8,6 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-from shared_data import shared_path
 
 from rvm.errors import ModelError, UsageError
 from rvm.network import (
@@ -21,6 +20,7 @@ from rvm.network import (
     downsampled_size,
 )
 from rvm.network.matting_network import downsample
+from tests.shared_data import shared_path
 
 # Small tensors: a second thread costs more than it brings, all the more on a busy machine.
 torch.set_num_threads(1)
