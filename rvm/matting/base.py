@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rvm.frame import Composite, Frame, Matte
+    from rvm.matting.reuse import Coefficients
 
 #: Recurrent memory (the ConvGRU tensors); only the engine that made it looks inside.
 State = Any
@@ -47,6 +48,8 @@ class Engine(ABC):
     """One loaded model on one device."""
 
     info: EngineInfo
+    #: Sides of the network's picture over the best one at which it works too; best first.
+    scales: tuple[float, ...] = (1.0,)
 
     @abstractmethod
     def step(self, frame: Frame, state: State | None) -> tuple[Matte, State]:
@@ -68,6 +71,19 @@ class Engine(ABC):
     def download(self, composite: Composite) -> Composite:
         """The composed picture in main memory; the same object on the CPU."""
         return composite
+
+    def rescale(self, scale: float) -> None:
+        """From the next step on use a picture of another size; a state of the old one still fits.
+
+        Args:
+            scale: one of `scales`.
+        """
+        if scale not in self.scales:
+            raise ValueError(f"got scale {scale}, expected one of {self.scales}")
+
+    def coefficients(self, state: State | None) -> Coefficients | None:
+        """What the matte that came with `state` was made from, where the engine knows."""
+        return None
 
     def close(self) -> None:
         """Free the session. Idempotent."""

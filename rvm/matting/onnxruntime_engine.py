@@ -100,6 +100,10 @@ class OnnxRuntimeRunner(GraphRunner):
         """See `GraphRunner.is_finite`; states on a GPU are not fetched to be looked at."""
         return self._home[0] != "cpu" or bool(np.isfinite(np.sum(state.numpy())))
 
+    def to_numpy(self, state: Any) -> Array:
+        """See `GraphRunner.to_numpy`."""
+        return np.asarray(state if isinstance(state, np.ndarray) else state.numpy())
+
     def close(self) -> None:
         """See `GraphRunner.close`."""
         self._session = None

@@ -117,6 +117,10 @@ class OpenVinoRunner(GraphRunner):
         """See `GraphRunner.is_finite`."""
         return bool(np.isfinite(np.sum(state)))
 
+    def to_numpy(self, state: Any) -> Array:
+        """See `GraphRunner.to_numpy`."""
+        return np.asarray(state)
+
     def close(self) -> None:
         """See `GraphRunner.close`."""
         self._request = self._core = self._model = None

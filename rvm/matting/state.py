@@ -9,6 +9,7 @@ from rvm.errors import ModelError
 
 if TYPE_CHECKING:
     from rvm.frame import Frame
+    from rvm.matting.reuse import Coefficients
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -19,11 +20,15 @@ class RecurrentState:
         owner: the engine that made it; no other can read it.
         size: (width, height) of the frames it belongs to.
         tensors: the recurrent tensors, in the order of the model's contract.
+        seen: (width, height) of the network's picture, where that can change.
+        coefficients: what the frame's matte was made from, where the model gives that.
     """
 
     owner: object
     size: tuple[int, int]
     tensors: tuple[Any, ...]
+    seen: tuple[int, int] | None = None
+    coefficients: Coefficients | None = None
 
     def __repr__(self) -> str:
         shapes = " ".join("x".join(map(str, tensor.shape)) for tensor in self.tensors)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rvm.frame import FloatImage, Frame, Matte
+    from rvm.matting.reuse import Coefficients
     from rvm.matting.weights import ModelEntry
 
 Array = npt.NDArray[Any]
@@ -49,6 +50,9 @@ class Contract(ABC):
     state_outputs: tuple[str, ...] = ()
     #: The other outputs that are needed.
     outputs: tuple[str, ...] = ()
+    #: See `Engine.scales`; `scale` is the one in use.
+    scales: tuple[float, ...] = (1.0,)
+    scale: float = 1.0
 
     def __init__(
         self,
@@ -71,6 +75,16 @@ class Contract(ABC):
     @abstractmethod
     def feeds(self, frame: Frame) -> dict[str, Array]:
         """Every input but the states; the arrays are valid until the next call."""
+
+    def seen_size(self, frame: Frame) -> tuple[int, int] | None:
+        """(width, height) of the network's picture where `scale` changes it, else None."""
+        return None
+
+    def interpret(
+        self, frame: Frame, feeds: Mapping[str, Array], outputs: Mapping[str, Array]
+    ) -> tuple[Matte, Coefficients | None]:
+        """The matte, and what it was made from where the model gives that."""
+        return self.matte(frame, feeds, outputs), None
 
     @abstractmethod
     def matte(

@@ -12,12 +12,16 @@ from rvm.errors import UsageError
 from rvm.frame import Matte
 from rvm.matting.contracts.base import Array, Contract, Ports, to_planar
 from rvm.matting.refine import Scratch, finite, guided_alpha, luma_guide, match_luma
+from rvm.matting.reuse import Coefficients
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rvm.frame import Frame
     from rvm.matting.weights import ModelEntry
+
+#: 384x224, 320x192 and 256x160 for the default model: below that, hands and hair go.
+_SCALES = (1.0, 0.85, 0.7)
 
 
 class CompactContract(Contract):
@@ -47,6 +51,7 @@ class CompactContract(Contract):
         self._fixed = (width, height) if width and height else None
         if ratio is not None and self._fixed:
             raise UsageError("this model's input size is built in; leave downsample_ratio out")
+        self.scales = (1.0,) if self._fixed else _SCALES
 
     @classmethod
     def fits(cls, inputs: Sequence[str], outputs: Sequence[str]) -> bool:
@@ -58,16 +63,21 @@ class CompactContract(Contract):
 
     @classmethod
     def size_for(
-        cls, frame: Frame, ratio: float | None, entry: ModelEntry | None
+        cls, frame: Frame, ratio: float | None, entry: ModelEntry | None, scale: float = 1.0
     ) -> tuple[int, int]:
         """(width, height) of the network's picture for a frame, where the model leaves it free."""
         long_side = (entry and entry.long_side) or cls.default_long_side
         multiple = (entry and entry.size_multiple) or cls.default_multiple
-        return compact_size(*frame.size, ratio, long_side, multiple)
+        ratio = ratio and ratio * scale
+        return compact_size(*frame.size, ratio, long_side * scale, multiple)
+
+    def seen_size(self, frame: Frame) -> tuple[int, int]:
+        """See `Contract.seen_size`."""
+        return self._fixed or self.size_for(frame, self.ratio, self.entry, self.scale)
 
     def feeds(self, frame: Frame) -> dict[str, Array]:
         """See `Contract.feeds`."""
-        width, height = self._fixed or self.size_for(frame, self.ratio, self.entry)
+        width, height = self.seen_size(frame)
         small = np.empty((1, 3, height, width), self.ports["src_small"].dtype)
         to_planar(network_rgb(frame, width, height), small[0])
         return {"src_small": small}
@@ -76,21 +86,28 @@ class CompactContract(Contract):
         self, frame: Frame, feeds: Mapping[str, Array], outputs: Mapping[str, Array]
     ) -> Matte:
         """See `Contract.matte`."""
-        scale = np.asarray(outputs["alpha_scale"][0, 0], np.float32)
-        offset = np.asarray(outputs["alpha_offset"][0, 0], np.float32)
+        return self.interpret(frame, feeds, outputs)[0]
+
+    def interpret(
+        self, frame: Frame, feeds: Mapping[str, Array], outputs: Mapping[str, Array]
+    ) -> tuple[Matte, Coefficients]:
+        """See `Contract.interpret`."""
+        scale = np.array(outputs["alpha_scale"][0, 0], np.float32)
+        offset = np.array(outputs["alpha_offset"][0, 0], np.float32)
         seen = np.ascontiguousarray(feeds["src_small"][0].transpose(1, 2, 0), np.float32)
         guide = luma_guide(frame)
         offset = match_luma(guide, frame, seen, scale, offset)
         alpha = guided_alpha(guide, scale, offset, self._scratch)
         residual = outputs["fgr_residual"][0].transpose(1, 2, 0)
-        return Matte(alpha, finite(np.array(residual, np.float32, order="C")))
+        residual = finite(np.array(residual, np.float32, order="C"))
+        return Matte(alpha, residual), Coefficients(scale, offset, residual)
 
 
 def compact_size(
     width: int,
     height: int,
     ratio: float | None,
-    long_side: int = CompactContract.default_long_side,
+    long_side: float = CompactContract.default_long_side,
     multiple: int = CompactContract.default_multiple,
 ) -> tuple[int, int]:
     """(width, height) of a compact network's picture, both multiples of `multiple`.
