@@ -184,7 +184,10 @@ def compare_audio(result: Result, clip: Path, out: Path) -> str:
 def subject_difference(clip: Path, out: Path, matte: Path) -> float | None:
     """Largest mean colour shift of a channel over all pixels the matte calls wholly foreground."""
     total, pixels = np.zeros(3), 0
-    for before, after, alpha in zip(pictures(clip), pictures(out), pictures(matte), strict=False):
+    # An untagged clip means what its output says: a player guesses the same from its size.
+    untagged = tags(out)[0]
+    befores, afters = pictures(clip, untagged), pictures(out)
+    for before, after, alpha in zip(befores, afters, pictures(matte), strict=False):
         if before.shape[:2] != alpha.shape[:2]:  # rotated: the clip's own picture lies on its side
             before = np.rot90(before, -1 if alpha.shape[0] > alpha.shape[1] else 1)
             before = before if before.shape == after.shape else after
@@ -195,11 +198,12 @@ def subject_difference(clip: Path, out: Path, matte: Path) -> float | None:
     return None if pixels == 0 else float(np.abs(total / pixels).max())
 
 
-def pictures(path: Path) -> Iterator[np.ndarray]:
-    """Frames as RGB 8 bit, by the library's own conversion."""
+def pictures(path: Path, matrix: int = 2) -> Iterator[np.ndarray]:
+    """Frames as RGB 8 bit, by the library's own conversion; `matrix` is for untagged ones."""
     with av.open(str(path)) as container:
         for frame in container.decode(first_video(container)):
-            yield frame.to_ndarray(format="rgb24")
+            known = frame.colorspace if int(frame.colorspace) != 2 else matrix
+            yield frame.to_ndarray(format="rgb24", src_colorspace=known)
 
 
 def tags(path: Path) -> tuple[int, ...]:
