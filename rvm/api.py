@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,15 +13,18 @@ from rvm.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from rvm.live_control import LiveWishes
     from rvm.matting.base import EngineInfo
+    from rvm.matting.matter import Matter
     from rvm.pipeline import Limits, StopSignal
     from rvm.sinks.base import Sink
     from rvm.sources.base import Source, SourceInfo
-    from rvm.telemetry import Progress, Report
+    from rvm.telemetry import Notice, Progress, Report
 
     #: Called once, before the first frame: where it comes from and what will matte it.
     OnStart = Callable[[SourceInfo, EngineInfo], None]
     OnProgress = Callable[[Progress], None]
+    OnNotice = Callable[[Notice], None]
 
 #: What lies behind a person when nothing else is asked for.
 DEFAULT_CONVERT_BACKGROUND = "#00b140"
@@ -158,6 +162,10 @@ def live(
     fps: float | None = None,
     seconds: float | None = None,
     loop: bool = True,
+    governor: bool = True,
+    target_ms: float | None = None,
+    max_cpu: float | None = None,
+    on_demand: bool = False,
     codec: str = "auto",
     crf: float | None = None,
     bitrate: int | None = None,
@@ -165,6 +173,7 @@ def live(
     overwrite: bool = False,
     on_start: OnStart | None = None,
     on_progress: OnProgress | None = None,
+    on_notice: OnNotice | None = None,
     stop: StopSignal | None = None,
 ) -> Report:
     """Matte what a camera shows, at its own pace: the newest frame wins, drops are counted.
@@ -176,10 +185,17 @@ def live(
         width, height, fps: asked of the camera; it may decide otherwise. A file keeps its own.
         seconds: stop after so long; None runs until `stop` or the end.
         loop: play a file again and again.
+        governor: keep up by giving up quality in steps before frames, and spare the network
+            while nothing moves.
+        target_ms: milliseconds that matting and compositing of a frame may take; None is 16, or
+            four fifths of the time between two frames where that is longer.
+        max_cpu: percent of this machine's cores to use at most; None is no limit.
+        on_demand: switch the camera off while nobody reads the virtual webcam (Linux).
         blur_strength, linear_light, model, device, engine, downsample_ratio, scene_cut_reset:
             see `Look`.
         codec, crf, bitrate, preset, overwrite: for recording into a file.
         on_start, on_progress: called from this thread; must return soon.
+        on_notice: told, from any thread, what the run does by itself (quality, camera off or on).
         stop: ends the run when asked.
 
     Returns:
@@ -189,6 +205,7 @@ def live(
         DeviceError: no such camera, or no virtual webcam driver.
         RvmError: as for `convert`.
     """
+    from rvm.live_control import LiveWishes
     from rvm.pipeline import Limits
     from rvm.sinks import open_live_sink
     from rvm.sources import open_source
@@ -213,6 +230,8 @@ def live(
         stop,
         on_start,
         on_progress,
+        LiveWishes(governor, target_ms, max_cpu, on_demand),
+        on_notice,
     )
     recorded = () if str(to).split(":")[0] in ("virtualcam", "null") else (Path(to),)
     return dataclasses.replace(report, outputs=recorded)
@@ -226,21 +245,27 @@ def run_stages(
     stop: StopSignal | None,
     on_start: OnStart | None,
     on_progress: OnProgress | None,
+    wishes: LiveWishes | None = None,
+    on_notice: OnNotice | None = None,
 ) -> Report:
-    """Open the four stages, cheapest checks first, and run them."""
+    """Open the four stages, cheapest checks first, and run them; `wishes` are for live runs."""
     from rvm.compositing import make_compositor
-    from rvm.matting.matter import Matter
+    from rvm.device import cpu_count
+    from rvm.idle import on_demand
+    from rvm.live_control import LiveControl
+    from rvm.matting.thrift import ThriftyMatter
     from rvm.pipeline import Pipeline
 
+    notify = on_notice or (lambda notice: None)
     with ExitStack() as undo:
         source = open_source()
         undo.callback(source.close)
         sink = open_sink(source.info)
         undo.callback(sink.abort)
-        matter = Matter(
-            model=look.model, device=look.device, engine=look.engine,
-            downsample_ratio=look.downsample_ratio, scene_cut_reset=look.scene_cut_reset,
-        )  # fmt: skip
+        if wishes is not None and wishes.on_demand:
+            source = on_demand(source, open_source, sink, notify)
+            undo.callback(source.close)
+        matter = _open_matter(look, wishes)
         undo.callback(matter.close)
         compositor = make_compositor(
             look.background, blur_strength=look.blur_strength, linear_light=look.linear_light,
@@ -249,6 +274,22 @@ def run_stages(
         undo.pop_all()  # from here on the pipeline ends them
     if on_start is not None:
         on_start(source.info, matter.info)
+    control = None
+    if wishes is not None and isinstance(matter, ThriftyMatter):
+        control = LiveControl(matter, wishes, source.info.frame_rate, cpu_count(), notify)
     return Pipeline(
-        source, matter, compositor, sink, limits=limits, stop=stop, on_progress=on_progress
-    ).run()
+        source, matter, compositor, sink,
+        limits=limits, stop=stop, on_progress=on_progress, control=control,
+    ).run()  # fmt: skip
+
+
+def _open_matter(look: Look, wishes: LiveWishes | None) -> Matter:
+    """Offline every frame goes through the network; live not those that look the same."""
+    from rvm.matting.matter import Matter
+    from rvm.matting.thrift import ThriftyMatter
+
+    open_it = Matter if wishes is None else partial(ThriftyMatter, spare_still=wishes.governor)
+    return open_it(
+        model=look.model, device=look.device, engine=look.engine,
+        downsample_ratio=look.downsample_ratio, scene_cut_reset=look.scene_cut_reset,
+    )  # fmt: skip

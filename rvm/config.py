@@ -228,6 +228,32 @@ class LiveSettings(EncodeSettings, EngineSettings, PictureSettings):
         None, "stop after so many seconds", unset="until Ctrl-C", above=0.0
     )
     loop: bool = _setting(True, "begin a clip again when it ends")
+    governor: bool = _setting(
+        True,
+        "keep up by giving up quality in steps rather than frames, and do less while nothing moves",
+        group="Load",
+    )
+    target_ms: float | None = _setting(
+        None,
+        "milliseconds that matting and compositing of a frame may take",
+        group="Load",
+        unset="16, or 4/5 of the time between two frames where that is longer",
+        above=0.0,
+        high=1000.0,
+    )
+    max_cpu: float | None = _setting(
+        None,
+        "percent of all cores to use at most: quality goes down first, then the frame rate",
+        group="Load",
+        unset="no limit",
+        above=0.0,
+        high=100.0,
+    )
+    on_demand: bool = _setting(
+        False,
+        "switch the camera off while nobody looks at the virtual webcam (Linux)",
+        group="Load",
+    )
 
 
 #: Command -> its settings; also the tables a configuration file may have.

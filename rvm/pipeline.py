@@ -24,6 +24,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from rvm.device import cpu_count
 from rvm.errors import InputError, LostFramesError
 from rvm.handoff import BoundedQueue, Handoff, LatestSlot
 from rvm.telemetry import Progress, Report, Telemetry, peak_rss_mb
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
     from rvm.compositing.base import Compositor
     from rvm.frame import Composite, Frame
+    from rvm.live_control import LiveControl
     from rvm.matting.matter import Matter
     from rvm.sinks.base import Sink
     from rvm.sources.base import Source
@@ -99,6 +101,7 @@ class Pipeline:
         limits: Limits | None = None,
         stop: StopSignal | None = None,
         on_progress: Callable[[Progress], None] | None = None,
+        control: LiveControl | None = None,
     ) -> None:
         self._source = source
         self._matter = matter
@@ -107,6 +110,7 @@ class Pipeline:
         self._limits = limits or Limits()
         self._stop = stop or StopSignal()
         self._on_progress = on_progress
+        self._control = control
         self._live = source.info.live
         waiting = _LIVE_FRAMES_WAITING if self._live else _OFFLINE_FRAMES_WAITING
         self._grabbed: Handoff[Frame] = LatestSlot() if self._live else BoundedQueue(waiting)
@@ -114,6 +118,7 @@ class Pipeline:
         self._telemetry = Telemetry()
         self._write_error: BaseException | None = None
         self._started = time.monotonic()
+        self._cpu_started = time.process_time()
         self._first_grab: float | None = None
         self._first_out: float | None = None
         self._last_progress = self._started
@@ -165,9 +170,14 @@ class Pipeline:
             if frame.captured_at_seconds:
                 age_seconds = time.monotonic() - frame.captured_at_seconds
                 self._telemetry.add("age", age_seconds * 1e3)
-            if not self._composed.put(self._compose(frame)):
+            started = time.perf_counter()
+            composite = self._compose(frame)
+            elapsed_ms = (time.perf_counter() - started) * 1e3
+            if not self._composed.put(composite):
                 return  # the sink failed; its error is collected in _wind_up
             self._report_progress()
+            if self._control is not None:
+                self._control.frame_done(elapsed_ms)
 
     def _compose(self, frame: Frame) -> Composite:
         with self._telemetry.stage("upload"):
@@ -303,10 +313,19 @@ class Pipeline:
             startup_seconds=None if first is None else round(first - self._started, 3),
             state_resets=self._matter.resets,
             reopened=self._source.reopened,
+            quality_changes=self._control.changes if self._control else 0,
+            quality_levels=self._control.levels() if self._control else None,
+            mattes=self._control.mattes() if self._control else None,
+            idle_seconds=round(self._source.idle_seconds, 1) or None,
+            cpu_percent=self._cpu_percent(seconds),
             interrupted=self._stop.requested,
             peak_rss_mb=peak_rss_mb(),
             notes=(*self._source.info.notes, *self._sink.notes),
         )
+
+    def _cpu_percent(self, seconds: float) -> float:
+        used = time.process_time() - self._cpu_started
+        return round(100 * used / max(seconds * cpu_count(), 1e-9), 1)
 
 
 def _keeps_output(error: BaseException | None) -> bool:

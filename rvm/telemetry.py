@@ -110,6 +110,19 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
+class Notice:
+    """Something a running pipeline did by itself, for the user to see.
+
+    Attributes:
+        kind: "quality" (the governor changed it) or "idle" (the camera went off or on).
+        text: one line.
+    """
+
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """What a finished run did; `to_json` is what `--json` prints.
 
@@ -117,6 +130,10 @@ class Report:
     (live only; frames_in == frames_out + dropped), `damaged` could not be decoded.
     `age_ms` is a frame's age when matting takes it, `latency_ms` when the sink has it (live).
     `startup_seconds` is from the start of the run to the first frame in the sink.
+    Live: `quality_changes` by the governor, `quality_levels` is how many frames each level had,
+    `mattes` how many came from the network, moved along from an earlier frame, or were the same
+    again because nothing moved; `idle_seconds` the camera was off for want of a reader.
+    `cpu_percent` is processor time over what all cores could give.
     """
 
     frames_in: int
@@ -137,6 +154,11 @@ class Report:
     startup_seconds: float | None = None
     state_resets: int = 0
     reopened: int = 0
+    quality_changes: int = 0
+    quality_levels: dict[str, int] | None = None
+    mattes: dict[str, int] | None = None
+    idle_seconds: float | None = None
+    cpu_percent: float = 0.0
     interrupted: bool = False
     peak_rss_mb: float = 0.0
     notes: tuple[str, ...] = ()

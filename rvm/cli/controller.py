@@ -53,7 +53,7 @@ def run_live(context: LiveContext, console: Console, *, progress: ProgressMode, 
     """Run until the end, a limit or a signal; return the exit code."""
     from rvm.api import live
 
-    return run_pipeline(live, context.arguments(), console, progress, json)
+    return run_pipeline(live, context.arguments(), console, progress, json, notices=True)
 
 
 def run_pipeline(
@@ -62,12 +62,16 @@ def run_pipeline(
     console: Console,
     progress: ProgressMode,
     json: bool,
+    *,
+    notices: bool = False,
 ) -> int:
     """One run of the library; 0, or the exit code of the signal that ended it."""
     from rvm.pipeline import StopSignal
 
     stop = StopSignal()
     reporter = make_reporter(progress, console)
+    if notices:
+        arguments = arguments | {"on_notice": reporter.notice}
     with Interruptible(stop) as interruptible:
         try:
             report = function(

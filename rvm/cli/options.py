@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 _SHORT = {"model": "-m", "overwrite": "-y"}
 _GROUPS = {
     name: Group(name, sort_key=position)
-    for position, name in enumerate(("Run", "Picture", "Matting", "Output", "Talk"), start=10)
+    for position, name in enumerate(
+        ("Run", "Picture", "Matting", "Load", "Output", "Talk"), start=10
+    )
 }
 
 

@@ -7,12 +7,12 @@ import time
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Literal
 
-from rvm.cli.console import NORMAL, QUIET, Console, is_terminal
+from rvm.cli.console import NORMAL, QUIET, Console, is_terminal, printable
 
 if TYPE_CHECKING:
     from rvm.matting.base import EngineInfo
     from rvm.sources.base import SourceInfo
-    from rvm.telemetry import Progress
+    from rvm.telemetry import Notice, Progress
 
 _PLAIN_SECONDS = 5.0
 _LEAST_MS = 0.1  # stages faster than this do not matter
@@ -33,6 +33,10 @@ class Reporter(ABC):
     @abstractmethod
     def update(self, progress: Progress) -> None:
         """Show how far it is."""
+
+    def notice(self, notice: Notice) -> None:
+        """Say what the run did by itself; may come from any thread."""
+        self._console.say(f"rvm: {notice.text}")
 
     def close(self) -> None:
         """Leave the terminal as it was. Idempotent."""
@@ -88,6 +92,10 @@ class JsonReporter(Reporter):
 
         self._write("progress", dataclasses.asdict(progress))
 
+    def notice(self, notice: Notice) -> None:
+        """Write an event of the notice's kind."""
+        self._write(notice.kind, {"text": notice.text})
+
     def _write(self, event: str, values: dict[str, Any]) -> None:
         self._console.say(json.dumps({"event": event, **values}))
 
@@ -124,6 +132,13 @@ class BarReporter(Reporter):
             self._bar.start()
             self._running = True
         self._bar.refresh()
+
+    def notice(self, notice: Notice) -> None:
+        """Print above the bar."""
+        if self._running:
+            self._bar.console.print(printable(f"rvm: {notice.text}"), markup=False)
+        else:
+            super().notice(notice)
 
     def close(self) -> None:
         """Remove the bar."""

@@ -45,6 +45,19 @@ def summary(report: Report) -> list[str]:
             f"from grab to output {report.latency_ms['p50']:.0f} ms, "
             f"95 of 100 frames within {report.latency_ms['p95']:.0f} ms"
         )
+    if report.quality_levels and len(report.quality_levels) > 1:
+        shares = ", ".join(
+            f"{number / sum(report.quality_levels.values()):.0%} at {level}"
+            for level, number in report.quality_levels.items()
+        )
+        lines.append(f"quality changed {_count(report.quality_changes, 'time')}: {shares}")
+    if report.mattes and sum(report.mattes.values()) > report.mattes["network"]:
+        lines.append(
+            f"{_count(report.mattes['network'], 'matte')} from the network, "
+            f"{report.mattes['moved']} moved along, {report.mattes['still']} the same again"
+        )
+    if report.idle_seconds:
+        lines.append(f"the camera was off for {report.idle_seconds:.0f} s, nobody looked")
     return lines
 
 

@@ -64,6 +64,11 @@ class ThriftyMatter(Matter):
         """Sizes of the network's picture over its best one that `set_level` takes."""
         return self._engine.scales
 
+    @property
+    def can_move(self) -> bool:
+        """Whether `set_level` can spare the network frames: not where they lie on a GPU."""
+        return self.info.engine != "torch" or self.info.device == "cpu"
+
     def set_level(self, scale: float, network_every: int) -> None:
         """From the next frame on: the network's size, and on which frames it runs."""
         self._engine.rescale(scale)
@@ -76,7 +81,7 @@ class ThriftyMatter(Matter):
 
     def _step(self, frame: Frame) -> Matte:
         frame = self._engine.upload(frame)
-        if not self._can_reuse(frame):
+        if not self._may_reuse(frame):
             return self._count("network", super()._step(frame))
         if self._is_stale(frame):
             self._resets += self._state is not None
@@ -103,9 +108,10 @@ class ThriftyMatter(Matter):
         sources = self._motion.sources(last.thumbnail, now)
         return self._count("moved", last.coefficients.moved(sources).on(frame, self._scratch))
 
-    def _can_reuse(self, frame: Frame) -> bool:
+    def _may_reuse(self, frame: Frame) -> bool:
         """Frames on a GPU go their own way: looking at them costs more than the network."""
-        return isinstance(frame.planes[0], np.ndarray)
+        asked = self._spare_still or self._network_every > 1
+        return asked and isinstance(frame.planes[0], np.ndarray)
 
     def _is_stale(self, frame: Frame) -> bool:
         before, self._captured_at_seconds = self._captured_at_seconds, frame.captured_at_seconds

@@ -25,6 +25,8 @@ class Sink(ABC):
 
     #: True if this sink shows frames at their time and must not be fed faster than real time.
     live: ClassVar[bool] = False
+    #: What the system calls the virtual webcam that this writes to.
+    device: str | None = None
     #: Frames accepted so far.
     frames_written: int = 0
     #: Lines the user should see, for instance "odd height padded by one row for yuv420p".

@@ -67,6 +67,8 @@ class Source(ABC):
     damaged: int = 0
     #: Times a lost camera was reopened.
     reopened: int = 0
+    #: Seconds it was switched off because nobody wanted its frames.
+    idle_seconds: float = 0.0
 
     @abstractmethod
     def __iter__(self) -> Iterator[Frame]:
