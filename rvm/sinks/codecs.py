@@ -47,6 +47,7 @@ class Codec:
         crf_option: the encoder's name for it.
         even: True if 4:2:0 and 4:2:2 sizes must be even.
         limited_only: True if it cannot say "full range".
+        reorders: True if packets come in another order than pictures are shown (B frames).
         says_aspect: True if its own bitstream names the shape of a pixel. (Matroska files are
             written without it; MP4 and MOV have a place for it.)
         least: smallest width and height. (x265 overwrites memory that is not its own with
@@ -69,6 +70,7 @@ class Codec:
     crf_option: str = "crf"
     even: bool = False
     limited_only: bool = False
+    reorders: bool = False
     says_aspect: bool = False
     least: int = 1
     options: Mapping[str, str] = field(default_factory=dict)
@@ -155,11 +157,11 @@ CODECS: Mapping[str, Codec] = {
     for codec in (
         Codec(
             "x264", "libx264", _MP4, _TO_10, presets=_X26X_PRESETS, preset="faster",
-            crf=(0, 18, 51), even=True, says_aspect=True,
+            crf=(0, 18, 51), even=True, reorders=True, says_aspect=True,
         ),
         Codec(
             "x265", "libx265", _MP4, _ALL_YUV, presets=_X26X_PRESETS, preset="fast",
-            crf=(0, 20, 51), even=True, says_aspect=True, least=64, tag="hvc1",
+            crf=(0, 20, 51), even=True, reorders=True, says_aspect=True, least=64, tag="hvc1",
             options={"x265-params": "log-level=error"},
         ),
         Codec(
@@ -188,13 +190,14 @@ CODECS: Mapping[str, Codec] = {
         ),
         Codec(
             "h264_nvenc", "h264_nvenc", _MP4, ("yuv420p", "yuv444p"), presets=_NVENC_PRESETS,
-            preset="p5", crf=(0, 20, 51), crf_option="cq", even=True, says_aspect=True,
-            options=_NVENC,
+            preset="p5", crf=(0, 20, 51), crf_option="cq", even=True, reorders=True,
+            says_aspect=True, options=_NVENC,
         ),
         Codec(
             "hevc_nvenc", "hevc_nvenc", _MP4, ("yuv420p", "yuv420p10", "yuv444p"),
             presets=_NVENC_PRESETS, preset="p5", crf=(0, 22, 51), crf_option="cq", even=True,
-            says_aspect=True, options=_NVENC, tag="hvc1", format_names=_NVENC_DEEP,
+            reorders=True, says_aspect=True, options=_NVENC, tag="hvc1",
+            format_names=_NVENC_DEEP,
         ),
         Codec(
             "av1_nvenc", "av1_nvenc", ("mp4", "mkv", "webm"), _420_TO_10, presets=_NVENC_PRESETS,

@@ -2,7 +2,7 @@
 
 Times are kept exactly: the stream's time base is the source's. (Matroska and WebM store whole
 milliseconds; there a time is rounded to the nearest one.) A killed process leaves a file that
-plays: MP4 and MOV are written in fragments of half a second that a clean end turns into an
+plays: MP4 and MOV are written in fragments of about a second that a clean end turns into an
 ordinary file, Matroska in short clusters, and each packet is handed to the system at once.
 """
 
@@ -39,10 +39,16 @@ logger = logging.getLogger(__name__)
 
 _MOV_OPTIONS = {
     "movflags": "hybrid_fragmented+delay_moov",  # delay_moov: exact times through edit lists
-    "frag_duration": "500000",
     "flush_packets": "1",
     "max_interleave_delta": "1000000",
 }
+# A fragment must not begin between a P frame and the B frames shown before it: were those B
+# frames all of the last fragment, the muxer would take the end of the video from them, and players
+# would leave out the last picture. So with B frames each fragment begins with a key frame, and
+# there is one every second.
+_AT_KEY_FRAMES = {"movflags": _MOV_OPTIONS["movflags"] + "+frag_keyframe"}
+_AT_KEY_FRAMES_SECONDS = 1
+_AT_TIMES = {"frag_duration": "500000"}
 _LEAST_MOVIE_TIMESCALE = 10_000
 _MKV_OPTIONS = {
     "cluster_time_limit": "200",
@@ -239,7 +245,8 @@ class EncodedFile:
         scale = self._clock.time_base.denominator
         while scale < _LEAST_MOVIE_TIMESCALE:
             scale *= 2
-        return {**_MOV_OPTIONS, "movie_timescale": str(scale)}
+        fragments = _AT_KEY_FRAMES if self._codec.reorders else _AT_TIMES
+        return {**_MOV_OPTIONS, **fragments, "movie_timescale": str(scale)}
 
     def _choose_format(self, frame: Frame) -> None:
         codec, pixels = self._codec, frame.format
@@ -290,6 +297,8 @@ class EncodedFile:
         context: Any = stream.codec_context
         context.pix_fmt = self._format
         context.thread_count = self._encoding.threads
+        if self._codec.reorders and self._extension not in ("mkv", "webm"):
+            context.gop_size = max(1, round(rate * _AT_KEY_FRAMES_SECONDS))
         if self._encoding.bitrate is not None:
             context.bit_rate = self._encoding.bitrate
         if self._codec.tag and self._extension not in ("mkv", "webm"):

@@ -81,7 +81,7 @@ def test_a_killed_process_leaves_a_playable_file(
     assert not (tmp_path / name).exists()
     partial = tmp_path / f"out.part{Path(name).suffix}"
     pictures = decoded(partial)
-    # What the encoder still held (its look-ahead) and at most half a second are lost.
+    # What the encoder still held (its look-ahead) and at most a second are lost.
     assert kept <= len(pictures) <= 100
 
 

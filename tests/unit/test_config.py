@@ -204,7 +204,7 @@ def test_presets_say_only_what_works(name: str, tmp_path: Path) -> None:
     path = presets()[name]
     for command in tomllib.loads(path.read_text(encoding="utf-8")):
         settings: Any = resolve(COMMANDS[command], {}, config=name, environment={}).settings
-        codec, _ = choose_codec(settings.codec, "mp4", alpha=False, depth=8)
+        codec, _ = choose_codec(settings.codec, "mp4", alpha=False, depth=8, size=(1920, 1080))
         codec.encoder_options(settings.crf, bits_per_second(settings.bitrate), settings.preset)
 
 
