@@ -29,13 +29,17 @@ _SHARE_OF_INTERVAL = 0.8
 
 #: Cycles of a step that are looked at before going down; fewer if they are far over the budget.
 _DOWN_CYCLES = 8
+#: Over so many, not even one in four may be over the budget.
+_SUSTAINED_CYCLES = 24
 _ALARM_CYCLES = 3
 _ALARM_LOAD = 1.6
 #: Cycles with room before going up, and the most that failures can make of them.
 _UP_CYCLES = 60
 _MOST_UP_CYCLES = 1920
 #: What the better step may be expected to fill of the budget.
-_ROOM = 0.85
+_ROOM = 0.9
+#: Part of a frame's cost that is taken to grow with the network's, as long as it was not measured.
+_NETWORK_SHARE = 0.7
 #: The first frames of a step pay for new buffers and are not looked at.
 _SETTLE_FRAMES = 3
 
@@ -122,9 +126,12 @@ class Governor:
         self._at = 0
         self._frames = [0] * len(self._levels)
         self._cycle: list[float] = []
+        #: Of the frames that went through the network, and of those that did not.
+        self._network_loads: deque[float] = deque(maxlen=_UP_CYCLES)
+        self._other_loads: deque[float] = deque(maxlen=_UP_CYCLES)
         self._loads: deque[float] = deque(maxlen=_UP_CYCLES)
         self._cycles = 0
-        self._settling = 0
+        self._settling = _SETTLE_FRAMES
         #: Measured cost of step i over that of step i + 1, once both were seen.
         self._ratios: dict[int, float] = {}
         self._load_above: float | None = None
@@ -142,11 +149,12 @@ class Governor:
         pairs = zip(self._levels, self._frames, strict=True)
         return {str(level): count for level, count in pairs if count}
 
-    def record(self, load: float, *, typical: bool = True) -> None:
+    def record(self, load: float, *, network: bool = True, typical: bool = True) -> None:
         """Tell how the last frame went, and choose the step for the next one.
 
         Args:
             load: its cost over the budget.
+            network: whether it went through the network.
             typical: False for a frame that was spared because nothing moved: it says nothing
                 about what a step costs.
         """
@@ -156,6 +164,7 @@ class Governor:
         if self._settling:
             self._settling -= 1
             return
+        (self._network_loads if network else self._other_loads).append(load)
         self._cycle.append(load)
         if len(self._cycle) < self.level.network_every:
             return
@@ -175,21 +184,23 @@ class Governor:
         self._learn_ratio()
         if self._on_trial and self._cycles >= 2 * _UP_CYCLES:
             self._on_trial, self._patience = False, _UP_CYCLES  # the step up held
-        if self._at and self._cycles >= self._patience:
-            load = _high(self._loads)
-            if load * self._step_ratio() < _ROOM:
-                self._load_above = None
-                self._move(self._at - 1, load)
-                self._on_trial = True
+        if self._at and self._cycles >= self._patience and self._expected_above() < _ROOM:
+            self._load_above = None
+            self._move(self._at - 1, _high(self._loads))
+            self._on_trial = True
 
     def _overload(self) -> float | None:
-        """The load if it is too high, else None. One slow frame in three is no reason."""
-        recent = list(self._loads)[-_DOWN_CYCLES:]
-        alarm = recent[-_ALARM_CYCLES:]
+        """The load if it is too high, else None. Single slow frames are no reason."""
+        loads = list(self._loads)
+        alarm, recent, longer = (
+            loads[-count:] for count in (_ALARM_CYCLES, _DOWN_CYCLES, _SUSTAINED_CYCLES)
+        )
         if len(alarm) == _ALARM_CYCLES and min(alarm) > _ALARM_LOAD:
             return median(alarm)
-        if len(recent) == _DOWN_CYCLES and _high(recent) > 1:
-            return median(recent) if median(recent) > 1 else _high(recent)
+        if len(recent) == _DOWN_CYCLES and median(recent) > 1:
+            return median(recent)
+        if len(longer) == _SUSTAINED_CYCLES and _high(longer) > 1:
+            return _high(longer)
         return None
 
     def _learn_ratio(self) -> None:
@@ -198,17 +209,21 @@ class Governor:
             self._ratios[self._at - 1] = max(self._load_above / here, 1.0)
             self._load_above = None
 
-    def _step_ratio(self) -> float:
-        """How much the next better step costs against this one."""
-        expected = self._levels[self._at - 1].cost / self.level.cost
-        return min(self._ratios.get(self._at - 1, expected), expected)
+    def _expected_above(self) -> float:
+        """The load to expect at the next better step."""
+        above = self._levels[self._at - 1]
+        if self.level.network_every > 1 and self._network_loads and self._other_loads:
+            others = (above.network_every - 1) * _high(self._other_loads)
+            return (_high(self._network_loads) + others) / above.network_every
+        expected = 1 + _NETWORK_SHARE * (above.cost / self.level.cost - 1)
+        return _high(self._loads) * min(self._ratios.get(self._at - 1, expected), expected)
 
     def _move(self, to: int, load: float) -> None:
         before = self.level
         self._at = to
         self._on_trial = False
-        self._loads.clear()
-        self._cycle.clear()
+        for seen in (self._loads, self._network_loads, self._other_loads, self._cycle):
+            seen.clear()
         self._cycles = 0
         self._settling = _SETTLE_FRAMES
         self.changes += 1

@@ -142,7 +142,8 @@ class LiveControl:
         if self._allowance is not None:
             load = max(load, self._allowance.load(self._interval_seconds))
         if self._governor is not None:
-            self._governor.record(load, typical=self._matter.last_step != "still")
+            step = self._matter.last_step
+            self._governor.record(load, network=step == "network", typical=step != "still")
         if self._allowance is not None:
             self._allowance.pause()
 
