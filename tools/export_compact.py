@@ -32,8 +32,8 @@ from rvm.network.compact_export import (
     save_weights,
 )
 
-SMALL = (224, 384)
-LONG_SIDE = 384
+SMALL = (160, 256)
+LONG_SIDE = 256
 TOLERANCE = 1e-3
 LICENCE = "GPL-3.0"
 FRAMES = 4
