@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from rvm.matting.matter import Matter
 from rvm.matting.motion import MotionEstimator, is_other, is_still, thumbnail
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 #: Even if nothing moves, the network looks again after so many frames.
 MOST_STILL_FRAMES = 15
+#: A matte stands still once it changes by less than this from one run of the network to the next
+#: (mean of its codes). Before, the network is still finding its way into the scene.
+SETTLED_CHANGE = 0.5
 #: After a gap this long (a suspended machine, a camera that was off) memory says nothing.
 STALE_SECONDS = 2.0
 
@@ -37,6 +41,18 @@ class _Seen:
     thumbnail: ByteImage
     matte: Matte
     coefficients: Coefficients | None
+    sparse_alpha: npt.NDArray[np.int16]
+
+    def differs_by(self, other: _Seen) -> float:
+        """Mean difference of the mattes; a full one if their sizes differ."""
+        if self.sparse_alpha.shape != other.sparse_alpha.shape:
+            return 255.0
+        return float(np.mean(np.abs(self.sparse_alpha - other.sparse_alpha)))
+
+
+def _sparse(matte: Matte) -> npt.NDArray[np.int16]:
+    """One sample in 64 of alpha."""
+    return np.asarray(matte.alpha[::8, ::8]).astype(np.int16)
 
 
 class ThriftyMatter(Matter):
@@ -53,6 +69,7 @@ class ThriftyMatter(Matter):
         self._motion = MotionEstimator()
         self._scratch = Scratch()
         self._since = 0
+        self._settled = False
         self._captured_at_seconds = 0.0
         self._last: _Seen | None = None
         #: How the last matte came about, and how often each way was taken.
@@ -78,6 +95,7 @@ class ThriftyMatter(Matter):
         """See `Matter.reset`."""
         super().reset()
         self._last = None
+        self._settled = False
 
     def _step(self, frame: Frame) -> Matte:
         frame = self._engine.upload(frame)
@@ -92,14 +110,19 @@ class ThriftyMatter(Matter):
             self._since += 1
             return matte
         matte = super()._step(frame)
-        self._last = _Seen(frame, now, matte, self._engine.coefficients(self._state))
+        before, self._last = (
+            self._last,
+            _Seen(frame, now, matte, self._engine.coefficients(self._state), _sparse(matte)),
+        )
+        self._settled = before is not None and before.differs_by(self._last) < SETTLED_CHANGE
         self._since = 0
         return self._count("network", matte)
 
     def _reused(self, last: _Seen, frame: Frame, now: ByteImage) -> Matte | None:
         if last.frame.size != frame.size or is_other(last.thumbnail, now):
             return None
-        if self._spare_still and self._since < MOST_STILL_FRAMES and is_still(last.thumbnail, now):
+        rest = self._spare_still and self._settled and self._since < MOST_STILL_FRAMES
+        if rest and is_still(last.thumbnail, now):
             return self._count("still", last.matte)
         if self._since + 1 >= self._network_every:
             return None
