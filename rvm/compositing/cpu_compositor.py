@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -13,13 +14,18 @@ from rvm.compositing.blend import blend_plane
 from rvm.compositing.cut_out import cut_out
 from rvm.compositing.linear_light import blend_cells
 from rvm.compositing.pool import PlanePool
-from rvm.compositing.residual import ResidualPlanes
+from rvm.compositing.residual import ResidualPlanes, small_code_residual, usable_residual
 from rvm.frame import Composite
+from rvm.jit import bilinear_axis, kernels, whole_rows, widened
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rvm.frame import Frame, Matte
 
 Planes = tuple[npt.NDArray[Any], ...]
+
+_NO_CHANGE = np.empty((0, 0), np.float32)
 
 
 class CpuCompositor(Compositor):
@@ -54,6 +60,10 @@ class CpuCompositor(Compositor):
         if behind is frame:
             return Composite(frame, matte, frame)
         out = self._pool.take(frame.format, frame.width, frame.height)
+        fused = kernels("rvm.compositing.fused_blend")
+        if fused and behind and not self._linear_light and is_simple(frame):
+            blend_fused(fused.blend, frame, behind, matte, out)
+            return Composite(frame.with_picture(out), matte, frame)
         alphas = plane_alphas(frame, matte)
         changes = self._residuals.of(frame, matte)
         if behind is None:
@@ -70,6 +80,31 @@ class CpuCompositor(Compositor):
     def close(self) -> None:
         """See `Compositor.close`."""
         self._background.close()
+
+
+def is_simple(frame: Frame) -> bool:
+    """True for what `blend_fused` can do: YUV of at most 12 bits."""
+    return frame.format.family == "yuv" and frame.format.depth <= 12
+
+
+def blend_fused(
+    blend: Callable[..., None], frame: Frame, behind: Frame, matte: Matte, out: Planes
+) -> None:
+    """The same as `blend_plane` of each plane, in one pass (see `fused_blend`)."""
+    residual = usable_residual(frame, matte)
+    changes: Planes = (_NO_CHANGE,) * 3
+    if residual is not None:
+        changes = tuple(cv2.split(small_code_residual(residual, frame)))
+    for front, back, alpha, change, target in zip(
+        frame.planes, behind.planes, plane_alphas(frame, matte), changes, out, strict=True
+    ):
+        rows, columns = target.shape
+        wide = widened(change, columns) if change.size else change
+        blend(
+            whole_rows(front), whole_rows(back), whole_rows(alpha), wide,
+            bilinear_axis(max(change.shape[0], 1), rows), np.float32(frame.format.max_value),
+            target,
+        )  # fmt: skip
 
 
 def plane_alphas(frame: Frame, matte: Matte) -> Planes:

@@ -31,10 +31,10 @@ class ResidualPlanes:
             one float32 array of the plane's shape each, in code values, good until the next
             call; Nones where the model gives no colour or the frame is HDR.
         """
-        small = matte.foreground_residual
-        if small is None or frame.colour.is_hdr or frame.colour.transfer == "linear":
+        small = usable_residual(frame, matte)
+        if small is None:
             return (None,) * len(frame.planes)
-        code = small_code_residual(np.asarray(small, np.float32), frame)
+        code = small_code_residual(small, frame)
         parts = [code] if frame.format.family == "rgb" else cv2.split(code)
         return tuple(
             self._enlarged(index, np.asarray(part, np.float32), plane.shape)
@@ -47,6 +47,14 @@ class ResidualPlanes:
             buffer = self._buffers[index] = np.empty(shape, np.float32)
         cv2.resize(part, shape[1::-1], dst=buffer, interpolation=cv2.INTER_LINEAR)
         return buffer
+
+
+def usable_residual(frame: Frame, matte: Matte) -> FloatImage | None:
+    """(h, w, 3) R'G'B' 0..1 that may be added to this frame's colours, if there is any."""
+    small = matte.foreground_residual
+    if small is None or frame.colour.is_hdr or frame.colour.transfer == "linear":
+        return None
+    return np.asarray(small, np.float32)
 
 
 def small_code_residual(residual: FloatImage, frame: Frame) -> FloatImage:

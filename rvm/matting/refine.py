@@ -6,7 +6,8 @@ filter (He et al., "Guided Image Filtering", TPAMI 2013) on luma. Full-size alph
     alpha = clamp(up(scale) * Y + up(offset), 0, 1)
 
 with Y the frame's own full-range luma plane 0..1: one multiply-add a pixel, and no full-size RGB.
-`up` is bilinear with half-pixel centres. Work goes in blocks of rows that stay in the cache.
+`up` is bilinear with half-pixel centres. A compiled kernel does it where there is one (see
+`rvm.matting.fused_refine`), else OpenCV in blocks of rows that stay in the cache.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from rvm.colour.chroma import resample
 from rvm.colour.ranges import effective_matrix, scales_and_offsets
 from rvm.colour.rgb import network_rgb
 from rvm.frame import PIXEL_FORMATS, ColourTags, Frame, PixelFormat
+from rvm.jit import bilinear_axis, cell_starts, kernels, whole_rows, widened
 
 if TYPE_CHECKING:
     from rvm.frame import ByteImage, FloatImage
@@ -35,11 +37,12 @@ _ROWS = 64
 
 @dataclass(frozen=True, slots=True)
 class LumaGuide:
-    """A full-size luma plane whose code c stands for `gain * c + bias` in 0..1."""
+    """A full-size luma plane whose code c, 0..`top_code`, stands for `gain * c + bias` in 0..1."""
 
     plane: Any
     gain: float
     bias: float
+    top_code: int = 255
 
     def small(self, width: int, height: int) -> FloatImage:
         """The guide at another size, in 0..1."""
@@ -60,7 +63,8 @@ def luma_guide(frame: Frame) -> LumaGuide:
     if frame.colour.is_hdr or frame.colour.transfer == "linear":
         table = display_luma(frame.format, frame.colour)
         return LumaGuide(np.take(table, plane, mode="clip"), 1 / 255, 0.0)
-    return LumaGuide(plane, float(1 / scale[0]), float(-offset[0] / scale[0]))
+    gain, bias = float(1 / scale[0]), float(-offset[0] / scale[0])
+    return LumaGuide(plane, gain, bias, frame.format.max_value)
 
 
 @functools.lru_cache(maxsize=4)
@@ -131,18 +135,34 @@ def guided_alpha(
     Returns:
         (H, W) uint8, rounded to nearest.
     """
-    height, width = guide.plane.shape
     # The code's gain and bias and the 255 go into the coefficients while they are small.
     scale, offset = finite(scale) * np.float32(255), finite(offset) * np.float32(255)
-    gain, bias = (scratch or Scratch()).planes(height, width)
-    _enlarge(scale * np.float32(guide.gain), gain)
-    _enlarge(offset + scale * np.float32(guide.bias), bias)
-    alpha = np.empty((height, width), np.uint8)
-    for top in range(0, height, _ROWS):
-        rows = slice(top, top + _ROWS)
-        product = cv2.multiply(gain[rows], guide.plane[rows], dtype=cv2.CV_32F)
-        cv2.add(product, bias[rows], dst=alpha[rows], dtype=cv2.CV_8U)
+    gain, bias = scale * np.float32(guide.gain), offset + scale * np.float32(guide.bias)
+    alpha = np.empty(guide.plane.shape, np.uint8)
+    fused = kernels("rvm.matting.fused_refine")
+    if fused is None:
+        _multiply_add(guide.plane, gain, bias, scratch or Scratch(), alpha)
+        return alpha
+    (rows, columns), (small_rows, small_columns) = alpha.shape, scale.shape
+    fused.refine(
+        whole_rows(guide.plane), gain, bias, np.float32(guide.top_code), widened(gain, columns),
+        widened(bias, columns), cell_starts(small_columns, columns),
+        bilinear_axis(small_rows, rows), alpha,
+    )  # fmt: skip
     return alpha
+
+
+def _multiply_add(
+    luma: npt.NDArray[Any], gain: FloatImage, bias: FloatImage, scratch: Scratch, alpha: ByteImage
+) -> None:
+    """What `fused_refine.refine` does, without edges around the coefficients."""
+    wide_gain, wide_bias = scratch.planes(*alpha.shape)
+    _enlarge(gain, wide_gain)
+    _enlarge(bias, wide_bias)
+    for top in range(0, alpha.shape[0], _ROWS):
+        rows = slice(top, top + _ROWS)
+        product = cv2.multiply(wide_gain[rows], luma[rows], dtype=cv2.CV_32F)
+        cv2.add(product, wide_bias[rows], dst=alpha[rows], dtype=cv2.CV_8U)
 
 
 def alpha_to_bytes(alpha: FloatImage) -> ByteImage:

@@ -1,0 +1,124 @@
+"""Full-size alpha in one pass over the frame's luma; see `rvm.matting.refine`.
+
+Most of a matte is solid. On the small grid the value is linear in luma and interpolation takes
+means, so where a sample and its three neighbours give 0 for the darkest code and for the brightest,
+the pixels between them are 0 whatever their luma; the same holds for 255. Such runs are filled;
+luma is read, and coefficients are enlarged, for the others only (a tenth of a usual picture).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rvm.jit import compiled
+
+Floats = npt.NDArray[np.float32]
+
+_EMPTY, _SOLID, _MIXED = 0, 1, 2
+_NONE = 3
+#: Rounding of single precision must not matter: a little inside of what rounds to 0 and 255.
+_ALMOST_0, _ALMOST_255 = np.float32(0.499), np.float32(254.501)
+
+
+@compiled
+def refine(
+    luma: npt.NDArray[Any],
+    gain: Floats,
+    bias: Floats,
+    top_code: np.float32,
+    wide_gain: Floats,
+    wide_bias: Floats,
+    starts: npt.NDArray[np.int64],
+    rows: tuple[Any, Any],
+    alpha: npt.NDArray[np.uint8],
+) -> None:
+    """alpha = clamp(up(gain) * luma + up(bias), 0, 255), rounded to nearest.
+
+    Args:
+        luma: (H, W or more) codes.
+        gain, bias: (h, w), finite, in 255ths of alpha.
+        top_code: the largest code.
+        wide_gain, wide_bias: (h + 2, W), the same `widened`.
+        starts: `cell_starts(w, W)`.
+        rows: `bilinear_axis(h, H)`.
+        alpha: (H, W), the result.
+    """
+    small_kinds = _sample_kinds(gain, bias, top_code)
+    edges = np.empty(starts.size + 1, np.int64)
+    kinds = np.empty(starts.size, np.uint8)
+    runs, row_before = 0, np.intp(-1)
+    for y in range(alpha.shape[0]):
+        row = np.intp(rows[0][y])
+        if row != row_before:
+            row_before = row
+            nearest = (
+                small_kinds[max(row - np.intp(1), np.intp(0))],
+                small_kinds[min(row, np.intp(gain.shape[0] - 1))],
+            )
+            runs = _find_runs(nearest, starts, edges, kinds, alpha.shape[1])
+        for run in range(runs):
+            first, stop = edges[run], edges[run + 1]
+            if kinds[run] == _MIXED:
+                _apply(
+                    wide_gain[row, first:stop], wide_gain[row + 1, first:stop],
+                    wide_bias[row, first:stop], wide_bias[row + 1, first:stop], rows[1][y],
+                    luma[y, first:stop], alpha[y, first:stop],
+                )  # fmt: skip
+            else:
+                alpha[y, first:stop] = 255 if kinds[run] == _SOLID else 0
+
+
+@compiled
+def _sample_kinds(gain: Floats, bias: Floats, top_code: np.float32) -> npt.NDArray[np.uint8]:
+    """For each small sample: whether it gives 0 for every code, 255 for every code, or neither."""
+    kinds = np.empty(gain.shape, np.uint8)
+    for row in range(gain.shape[0]):
+        for column in range(gain.shape[1]):
+            darkest = bias[row, column]
+            brightest = darkest + gain[row, column] * top_code
+            if max(darkest, brightest) < _ALMOST_0:
+                kinds[row, column] = _EMPTY
+            elif min(darkest, brightest) > _ALMOST_255:
+                kinds[row, column] = _SOLID
+            else:
+                kinds[row, column] = _MIXED
+    return kinds
+
+
+@compiled
+def _find_runs(
+    nearest: tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]],
+    starts: npt.NDArray[np.int64],
+    edges: npt.NDArray[np.int64],
+    kinds: npt.NDArray[np.uint8],
+    alpha_columns: int,
+) -> int:
+    """Runs of pixels of one kind between two rows of samples; run i ends at `edges[i + 1]`."""
+    above, below = nearest
+    count, before, last = 0, np.uint8(_NONE), above.size - 1
+    for cell in range(last + 2):  # between samples cell - 1 and cell
+        left, right = max(cell - 1, 0), min(cell, last)
+        kind = above[left]
+        alike = kind == above[right] and kind == below[left] and kind == below[right]
+        kind = kind if alike else np.uint8(_MIXED)
+        if kind != before:
+            edges[count], kinds[count] = starts[cell], kind
+            count += 1
+            before = kind
+    edges[count] = alpha_columns
+    return count
+
+
+@compiled
+def _apply(
+    gain: Floats, gain_below: Floats, bias: Floats, bias_below: Floats, share: np.float32,
+    luma: npt.NDArray[Any], alpha: npt.NDArray[np.uint8],
+) -> None:  # fmt: skip
+    """Interpolate between two rows, multiply, add, clamp and round."""
+    for x in range(alpha.size):
+        gained = (gain[x] + share * (gain_below[x] - gain[x])) * np.float32(luma[x])
+        value = gained + bias[x] + share * (bias_below[x] - bias[x]) + np.float32(0.5)
+        alpha[x] = np.int32(min(max(value, np.float32(0)), np.float32(255.5)))
