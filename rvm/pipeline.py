@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING
 from rvm.device import cpu_count
 from rvm.errors import InputError, LostFramesError
 from rvm.handoff import BoundedQueue, Handoff, LatestSlot
+from rvm.quiet_gc import QuietGc
 from rvm.telemetry import Progress, Report, Telemetry, peak_rss_mb
 
 if TYPE_CHECKING:
@@ -116,6 +117,7 @@ class Pipeline:
         self._grabbed: Handoff[Frame] = LatestSlot() if self._live else BoundedQueue(waiting)
         self._composed: Handoff[Composite] = BoundedQueue(waiting)
         self._telemetry = Telemetry()
+        self._quiet_gc = QuietGc(active=self._live)
         self._write_error: BaseException | None = None
         self._started = time.monotonic()
         self._cpu_started = time.process_time()
@@ -140,7 +142,8 @@ class Pipeline:
             thread.start()
         error: BaseException | None = None
         try:
-            self._matte_all()
+            with self._quiet_gc:
+                self._matte_all()
         except BaseException as caught:
             error = caught
         finally:
@@ -176,6 +179,7 @@ class Pipeline:
             if not self._composed.put(composite):
                 return  # the sink failed; its error is collected in _wind_up
             self._report_progress()
+            self._quiet_gc.frame_done()
             if self._control is not None:
                 self._control.frame_done(elapsed_ms)
 
