@@ -249,6 +249,7 @@ def run_stages(
     on_notice: OnNotice | None = None,
 ) -> Report:
     """Open the four stages, cheapest checks first, and run them; `wishes` are for live runs."""
+    from rvm.ahead import Ahead
     from rvm.compositing import make_compositor
     from rvm.device import cpu_count
     from rvm.idle import on_demand
@@ -258,6 +259,10 @@ def run_stages(
 
     notify = on_notice or (lambda notice: None)
     with ExitStack() as undo:
+        ahead = None
+        if wishes is not None:  # a camera takes its time: load the model meanwhile
+            ahead = Ahead(lambda: _open_matter(look, wishes, warm=True))
+            undo.callback(ahead.discard)
         source = open_source()
         undo.callback(source.close)
         sink = open_sink(source.info)
@@ -265,7 +270,7 @@ def run_stages(
         if wishes is not None and wishes.on_demand:
             source = on_demand(source, open_source, sink, notify)
             undo.callback(source.close)
-        matter = _open_matter(look, wishes)
+        matter = ahead.take() if ahead is not None else _open_matter(look, wishes)
         undo.callback(matter.close)
         compositor = make_compositor(
             look.background, blur_strength=look.blur_strength, linear_light=look.linear_light,
@@ -283,13 +288,16 @@ def run_stages(
     ).run()  # fmt: skip
 
 
-def _open_matter(look: Look, wishes: LiveWishes | None) -> Matter:
+def _open_matter(look: Look, wishes: LiveWishes | None, *, warm: bool = False) -> Matter:
     """Offline every frame goes through the network; live not those that look the same."""
     from rvm.matting.matter import Matter
     from rvm.matting.thrift import ThriftyMatter
 
     open_it = Matter if wishes is None else partial(ThriftyMatter, spare_still=wishes.governor)
-    return open_it(
+    matter = open_it(
         model=look.model, device=look.device, engine=look.engine,
         downsample_ratio=look.downsample_ratio, scene_cut_reset=look.scene_cut_reset,
     )  # fmt: skip
+    if warm:
+        matter.warm_up()
+    return matter

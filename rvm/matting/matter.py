@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from rvm.errors import UsageError
-from rvm.frame import RGB24, SRGB, ByteImage, Composite, Frame, Matte
+from rvm.errors import ModelError, UsageError
+from rvm.frame import RGB24, SRGB, YUV420P, ByteImage, Composite, Frame, Matte
 from rvm.matting import load_engine
 from rvm.matting.scene_cut import SceneCut
 
@@ -122,6 +123,16 @@ class Matter:
         self._size = None
         if self._cuts is not None:
             self._cuts.forget()
+
+    def warm_up(self) -> None:
+        """Let the engine make what it makes at the first frame; nothing is remembered or counted.
+
+        A model that does not take the small grey picture used for it is warmed up by its first
+        frame, as always.
+        """
+        grey = tuple(np.full(shape, 128, np.uint8) for shape in YUV420P.plane_shapes(128, 96))
+        with contextlib.suppress(ModelError, UsageError):
+            self._engine.step(self._engine.upload(Frame(grey, YUV420P, 128, 96)), None)
 
     def close(self) -> None:
         """Free the engine, unless it was given open. Idempotent."""
