@@ -25,7 +25,7 @@ from torch.nn import functional as F
 from rvm.network.compact import CompactConfig, CompactMatting, refine
 
 OPSET = 18
-POOL = 2
+POOL = 3
 """``full`` averages POOL x POOL pixels before it resizes, against aliasing."""
 STATE_INPUTS = ("r1i", "r2i", "r3i", "r4i")
 STATE_OUTPUTS = ("r1o", "r2o", "r3o", "r4o")

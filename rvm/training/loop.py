@@ -31,6 +31,12 @@ from rvm.training.sampling import Sequence
 
 log = logging.getLogger(__name__)
 
+FRESH_SHARE = 0.4
+CUT_SHARE = 0.12
+PAST_PASSES = (1, 1, 2, 2, 3, 8)
+"""How often a sequence starts without memory or with that of another one, and how many passes over
+its frames make the memory otherwise."""
+
 SYNC_EVERY = 10
 """Steps between two averagings of the workers' weights."""
 
@@ -118,12 +124,33 @@ class Trainer:
         if stage.detail > 1:
             small = F.interpolate(batch.rgb, scale_factor=1 / stage.detail, mode="area")
         small = small.contiguous(memory_format=torch.channels_last)
-        state = [s.to(self.device) for s in zero_state()]
-        output = self.model(small, state, stage.frames)
+        output = self.model(small, self._first_state(small, stage.frames), stage.frames)
         refined = refine(output, batch.rgb)
         return matting_loss(
             output, refined, batch.alpha, batch.fgr, stage.frames, self.recipe.losses
         )
+
+    def _first_state(self, small: Tensor, frames: int) -> tuple[Tensor, ...]:
+        """Where a sequence starts: from nothing, or from what the network itself remembers.
+
+        The memory comes from passes back and forth over the same frames, without gradient, so that
+        long videos are met in training at the price of a short one; sometimes it is that of
+        another sequence of the batch, as after a cut.
+        """
+        state = tuple(s.to(self.device) for s in zero_state())
+        rng = np.random.default_rng([self.recipe.seed, self.rank, self.step, 11])
+        if frames == 1 or rng.random() < FRESH_SHARE:
+            return state
+        past = small.reshape(-1, frames, *small.shape[1:])
+        if rng.random() < CUT_SHARE:
+            past = past.roll(1, 0)
+        self.model.eval()
+        with torch.no_grad():
+            for left in range(int(rng.choice(PAST_PASSES)), 0, -1):
+                order = past.flip(1) if left % 2 else past
+                state = self.model(order.flatten(0, 1), state, frames).state
+        self.model.train()
+        return state
 
     def _update_average(self) -> None:
         decay = min(self.recipe.ema_decay, (1 + self.step) / (10 + self.step))
