@@ -60,11 +60,22 @@ class Blur(Background):
         if not 0 <= self.strength <= 1:
             raise UsageError(f"blur strength must be 0..1, not {strength}; try blur:0.5")
         self._pool = PlanePool()
+        self._last: tuple[Matte, Frame] | None = None
 
     def behind(self, frame: Frame, matte: Matte) -> Frame:
-        """See `Background.behind`."""
+        """See `Background.behind`. The very same matte again means that nothing moved: then what
+        lay behind it is good enough again."""
         if self.strength == 0:
             return frame
+        if self._last is not None and self._last[0] is matte:
+            before = self._last[1]
+            if (before.size, before.format) == (frame.size, frame.format):
+                return frame.with_picture(before.planes)
+        blurred = self._blurred(frame, matte)
+        self._last = (matte, blurred)
+        return blurred
+
+    def _blurred(self, frame: Frame, matte: Matte) -> Frame:
         shift, sigma = cells_and_sigma(self.strength, frame)
         small = fill(small_planes(frame, shift), background_weight(np.asarray(matte.alpha), shift))
         blurred = soft_blur(small, sigma, frame.format)

@@ -346,3 +346,17 @@ def test_a_video_cut_short_loops_as_far_as_it_goes(
     assert 0 in numbers[last : last + 8]
     assert "as far as it can be read" in caplog.text
     video.close()
+
+
+def test_the_same_matte_again_spares_the_blur() -> None:
+    blur = Blur(0.5)
+    image = np.random.default_rng(1).integers(0, 255, (96, 128, 3), np.uint8)
+    frame, matte = yuv_frame(image), empty_matte(128, 96)
+    first = blur.behind(frame, matte)
+    later = Frame(frame.planes, YUV420P, 128, 96, pts=40, colour=frame.colour)
+    again = blur.behind(later, matte)
+    assert again.planes[0] is first.planes[0]
+    assert again.pts == 40
+    assert blur.behind(later, empty_matte(128, 96)).planes[0] is not first.planes[0]
+    smaller = yuv_frame(np.ascontiguousarray(image[:48]))
+    assert blur.behind(smaller, empty_matte(128, 48)).size == (128, 48)
