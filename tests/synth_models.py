@@ -93,11 +93,12 @@ def compact_model() -> bytes:
     return _save(nodes, inputs, outputs, constants)
 
 
-def mask_model() -> bytes:
-    """Contract "mask", NHWC 32x64: the mask is the mean of RGB."""
+def mask_model(width: int = 64, height: int = 32) -> bytes:
+    """Contract "mask", NHWC: the mask is the mean of RGB."""
     axis = numpy_helper.from_array(np.array([3], np.int64), "channel_axis")
     nodes = [helper.make_node("ReduceMean", ["image", "channel_axis"], ["mask"], keepdims=1)]
-    return _save(nodes, [_value("image", (1, 32, 64, 3))], [_value("mask", (1, 32, 64, 1))], [axis])
+    image = _value("image", (1, height, width, 3))
+    return _save(nodes, [image], [_value("mask", (1, height, width, 1))], [axis])
 
 
 def external_model() -> bytes:

@@ -17,6 +17,7 @@ from rvm.errors import ModelError
 from rvm.media.decode import VideoReader
 from rvm.sources.synthetic import read_number
 from tests.synth_clips import truncate, write_clip
+from tests.synth_models import mask_model, rvm_model
 
 
 class Outcome(NamedTuple):
@@ -201,16 +202,33 @@ def test_devices_and_doctor_tell_in_words_and_in_json(
     assert "failed   model: no default model" in run("doctor").out
 
 
-def test_bench_measures_each_stage_and_the_whole_path(run: Run, talk: Path) -> None:
-    outcome = run("bench", talk, "-m", "fake", "--frames", "5", "--reference", "fake", "--json")
+def test_bench_measures_stages_paths_rivals_and_live_use(
+    run: Run, talk: Path, tmp_path: Path
+) -> None:
+    reference, selfie = tmp_path / "reference.onnx", tmp_path / "selfie.onnx"
+    reference.write_bytes(rvm_model())
+    selfie.write_bytes(mask_model(256, 256))
+    rivals = ("--reference", reference, "--selfie", selfie)
+    outcome = run("bench", talk, "-m", "fake", "--frames", "5", *rivals, "--json")
     assert outcome.code == 0, outcome.err
     (row,) = outcome.objects[0]["rows"]
     assert (row["width"], row["height"], row["frames"]) == (160, 96, 5)
-    assert list(row["stages_ms"]) == ["decode", "network", "composite", "encode"]
+    assert list(row["stages_ms"]) == ["decode", "network", "composite", "blur", "encode"]
     assert all(times["mean"] > 0 for times in row["stages_ms"].values())
-    assert row["share_of_plain"] == round(row["whole_fps"] / row["plain_fps"], 3)
-    assert row["times_reference"] == round(row["whole_fps"] / row["reference_fps"], 3)
+    assert list(row["paths"]) == ["plain", "whole", "reference", "selfie"]
+    for name, path in row["paths"].items():
+        assert path["fps"] > 0
+        if name != "whole":
+            assert row[f"times_{name}"] == round(row["paths"]["whole"]["fps"] / path["fps"], 3)
+    assert row["live"] is None
     assert run("bench", "--sizes", "8k", "-m", "fake").code == 2
+
+
+def test_bench_measures_live_use(run: Run, talk: Path) -> None:
+    outcome = run("bench", talk, "-m", "fake", "--frames", "5", "--live-seconds", "0.2")
+    assert outcome.code == 0, outcome.err
+    for line in ("live fps, sustained", "after grab p99 ms", "first frame s", "peak memory MB"):
+        assert line in outcome.out
 
 
 def test_models(run: Run, tmp_path: Path) -> None:

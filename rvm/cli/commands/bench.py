@@ -19,24 +19,30 @@ def bench_command(
     clip: Path | None = None,
     /,
     *,
-    sizes: str = "720p,1080p",
+    sizes: str | None = None,
     frames: int = 60,
+    rounds: int = 1,
     model: Annotated[str | None, Parameter(name=["--model", "-m"])] = None,
-    reference: str | None = None,
+    reference: Path | None = None,
+    selfie: Path | None = None,
+    live_seconds: float = 0.0,
     background: str = "#00b140",
     device: str = "auto",
     engine: str = "auto",
     downsample_ratio: float | None = None,
     talk: Talk = Talk(),  # noqa: B008 (frozen)
 ) -> int:
-    """Measure decode, network, compositing, encode and the whole path on this machine.
+    """Measure each stage, the whole path, its rivals and live use on this machine.
 
     Args:
-        clip: a video; without one, a person is drawn at each of the sizes.
-        sizes: of 720p, 1080p and 4k, separated by commas.
+        clip: a video, enlarged to the sizes if any are named; without one, a person is drawn.
+        sizes: of 720p, 1080p and 4k, separated by commas [default: 720p,1080p without a clip].
         frames: how many frames of each.
+        rounds: how often to run each path from file to file; the best round counts.
         model: model name or file.
-        reference: another model to compare the whole path with.
+        reference: ONNX file of the reference network, to run the way its authors do.
+        selfie: ONNX file of a 256x256 mask network, to run the way virtual backgrounds do.
+        live_seconds: also measure live use this long, start-up and memory; 0 leaves them out.
         background: as for rvm convert.
         device: auto, cpu, cuda, cuda:N or mps.
         engine: auto or an engine's name.
@@ -46,11 +52,16 @@ def bench_command(
 
     if frames < 1:
         raise UsageError(f"--frames: got {frames}, expected 1 or more")
+    if sizes is None:
+        sizes = "" if clip else "720p,1080p"
     options = BenchOptions(
         clip=clip,
         sizes=tuple(name.strip().lower() for name in sizes.split(",") if name.strip()),
         frames=frames,
+        rounds=max(1, rounds),
         reference=reference,
+        selfie=selfie,
+        live_seconds=live_seconds,
         model=model,
         device=device,
         engine=engine,
@@ -71,32 +82,37 @@ def bench_command(
 
 
 def table(rows: Sequence[BenchRow]) -> str:
-    """The rows as aligned text; stages are mean milliseconds a frame."""
-    stages = list(rows[0].stages_ms) if rows else []
-    compared = any(row.reference_fps is not None for row in rows)
-    lines = [
-        [
-            "size",
-            *(f"{name} ms" for name in stages),
-            "whole fps",
-            "plain fps",
-            "whole/plain",
-            *(["reference fps", "times reference"] if compared else []),
-        ]
-    ]
-    for row in rows:
-        lines.append(
-            [
-                row.name,
-                *(f"{row.stages_ms[name]['mean']:.2f}" for name in stages),
-                f"{row.whole_fps:.1f}",
-                f"{row.plain_fps:.1f}",
-                f"{row.share_of_plain:.2f}",
-            ]
-            + ([f"{row.reference_fps:.1f}", f"{row.times_reference:.2f}"] if compared else [])
-        )
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    """The rows as aligned text: stages and paths in milliseconds a frame, then live use."""
+    cells = [_cells(row) for row in rows]
+    if not cells:
+        return ""
+    lines = [list(cells[0]), *([*line.values()] for line in cells)]
+    # One line a figure, one column a size: there are many figures and few sizes.
+    widths = [max(map(len, column)) for column in lines]
     return "\n".join(
-        "  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True))
-        for line in lines
+        "  ".join(
+            cell.ljust(width) if index == 0 else cell.rjust(width)
+            for index, (cell, width) in enumerate(zip(line, widths, strict=True))
+        )
+        for line in zip(*lines, strict=True)
     )
+
+
+def _cells(row: BenchRow) -> dict[str, str]:
+    cells = {"": row.name}
+    for name, times in row.stages_ms.items():
+        cells[f"{name} ms (cpu)"] = f"{times['mean']:.2f} ({times['cpu']:.2f})"
+    for name, figure in row.paths.items():
+        cells[f"{name} path fps (cpu ms)"] = f"{figure.fps:.1f} ({figure.cpu_ms:.1f})"
+    for name in row.paths:
+        if name != "whole":
+            cells[f"times as fast as {name}"] = f"{row.times(name):.2f}"
+    if row.live is not None:
+        live = row.live
+        cells["live fps, sustained (cpu ms)"] = f"{live.sustained_fps:.1f} ({live.cpu_ms:.1f})"
+        cells["live camera fps (dropped)"] = f"{live.paced_fps} ({live.dropped:.1%})"
+        for name, milliseconds in live.after_grab_ms.items():
+            cells[f"after grab {name} ms"] = f"{milliseconds:.1f}"
+        cells["first frame s"] = f"{row.first_frame_seconds:.2f}"
+        cells["peak memory MB"] = f"{row.peak_rss_mb:.0f}"
+    return cells
