@@ -13,13 +13,13 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from rvm.colour import chroma
+
 if TYPE_CHECKING:
     from rvm.frame import ByteImage, FloatImage, Frame
 
 #: Samples along the long side. 256 instead of 160 lowered the error of a moved matte by up to 8 %.
 LONG_SIDE = 256
-#: Rows beyond this are skipped before the picture is averaged down; the noise left is small.
-_ENOUGH_ROWS = 600
 #: A sample changed if it differs by more than the noise explains; never below so many codes.
 _LEAST_CHANGE = 4
 _NOISE_FACTOR = 6
@@ -32,13 +32,13 @@ _NEIGHBOURS = (5, 5)
 
 def thumbnail(frame: Frame) -> ByteImage:
     """Luma (green, for RGB) of a CPU frame as 8 bit, 256 samples on the long side."""
-    plane = np.asarray(frame.planes[0])[:: max(1, frame.height // _ENOUGH_ROWS)]
-    if plane.ndim == 3:
-        plane = np.ascontiguousarray(plane[:, :, 1])
     scale = min(1.0, LONG_SIDE / max(frame.size))
     size = (max(1, round(frame.width * scale)), max(1, round(frame.height * scale)))
-    small: npt.NDArray[Any] = np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_AREA))
-    return (small >> (frame.format.depth - 8)).astype(np.uint8, copy=False)
+    small: npt.NDArray[Any] = np.asarray(chroma.resample(frame.planes[0], *size))
+    if small.ndim == 3:
+        small = small[:, :, 1]
+    depth = frame.format.depth
+    return np.ascontiguousarray(small >> (depth - 8) if depth > 8 else small, np.uint8)
 
 
 def is_still(before: ByteImage, now: ByteImage) -> bool:
