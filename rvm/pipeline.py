@@ -1,19 +1,21 @@
 """How a frame travels: source -> matting -> compositing -> sink. Read this first.
 
-    grab thread          caller's thread                        write thread
-    source ──handoff──►  upload ► matting ► compositing ► download ──queue──►  sink
+    grab thread         caller's thread       compose thread           write thread
+    source ──handoff──► upload ► matting ──►  compositing ► download ──queue──► sink
 
   (`upload` and `download` do something only where the engine works on a GPU.)
 
 * The grab thread pulls frames from the source. Live, it hands over through a `LatestSlot`: the
   newest frame wins and each one that had to give way is counted. Offline, through a
   `BoundedQueue`: the source waits and nothing is lost.
-* Matting carries the recurrent state from frame to frame, so it is strictly in order.
-* The write thread drains a short `BoundedQueue` into the sink, so that encoding overlaps with
-  matting. A slow sink therefore slows matting, and the one place where frames drop stays the
-  handoff, where they are counted.
-* However a run ends, both threads are joined, and the sink is closed (what was done is kept
-  under its final name) or aborted (it is kept under another name).
+* Matting carries the recurrent state from frame to frame, so it is strictly in order. Nothing
+  after it looks back, so the next frame is matted while this one is composed and encoded: short
+  `BoundedQueue`s lie between. A slow sink therefore slows matting, and the one place where frames
+  drop stays the handoff, where they are counted.
+* However a run ends, all threads are joined, and the sink is closed (what was done is kept under
+  its final name) or aborted (it is kept under another name).
+
+How many threads the libraries inside the stages use is decided in `rvm.threads`.
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rvm.compositing.base import Compositor
-    from rvm.frame import Composite, Frame
+    from rvm.frame import Composite, Frame, Matte
     from rvm.live_control import LiveControl
     from rvm.matting.matter import Matter
     from rvm.sinks.base import Sink
@@ -43,8 +45,10 @@ if TYPE_CHECKING:
 #: The stages, in the order of travel; the names under which a report lists them.
 STAGES = ("grab", "upload", "matting", "compositing", "download", "sink")
 
-_OFFLINE_FRAMES_WAITING = 4
+#: Between two stages, offline: enough to even out slow frames, little memory at 4K.
+_OFFLINE_FRAMES_WAITING = 3
 _LIVE_FRAMES_WAITING = 1
+_MATTES_WAITING = 1
 _POLL_SECONDS = 0.1
 _PROGRESS_SECONDS = 0.25
 
@@ -115,10 +119,13 @@ class Pipeline:
         self._live = source.info.live
         waiting = _LIVE_FRAMES_WAITING if self._live else _OFFLINE_FRAMES_WAITING
         self._grabbed: Handoff[Frame] = LatestSlot() if self._live else BoundedQueue(waiting)
+        self._matted: Handoff[tuple[Frame, Frame, Matte]] = BoundedQueue(_MATTES_WAITING)
         self._composed: Handoff[Composite] = BoundedQueue(waiting)
         self._telemetry = Telemetry()
         self._quiet_gc = QuietGc(active=self._live)
+        self._compose_error: BaseException | None = None
         self._write_error: BaseException | None = None
+        self._compositing_ms = 0.0
         self._started = time.monotonic()
         self._cpu_started = time.process_time()
         self._first_grab: float | None = None
@@ -136,6 +143,7 @@ class Pipeline:
         """
         threads = [
             threading.Thread(target=self._grab, name="rvm-grab", daemon=True),
+            threading.Thread(target=self._compose_all, name="rvm-compose", daemon=True),
             threading.Thread(target=self._write, name="rvm-write", daemon=True),
         ]
         for thread in threads:
@@ -150,7 +158,7 @@ class Pipeline:
             error = self._wind_up(threads, error)
         return self._conclude(error)
 
-    # ── the three threads ────────────────────────────────────────────────────────────────────
+    # ── the four threads ─────────────────────────────────────────────────────────────────────
 
     def _grab(self) -> None:
         """source -> handoff."""
@@ -168,26 +176,41 @@ class Pipeline:
         self._grabbed.finish(error)
 
     def _matte_all(self) -> None:
-        """handoff -> matting -> compositing -> queue."""
+        """handoff -> matting -> queue."""
         while (frame := self._next_frame()) is not None:
             if frame.captured_at_seconds:
                 age_seconds = time.monotonic() - frame.captured_at_seconds
                 self._telemetry.add("age", age_seconds * 1e3)
             started = time.perf_counter()
-            composite = self._compose(frame)
-            elapsed_ms = (time.perf_counter() - started) * 1e3
-            if not self._composed.put(composite):
-                return  # the sink failed; its error is collected in _wind_up
+            with self._telemetry.stage("upload"):
+                uploaded = self._matter.upload(frame)
+            with self._telemetry.stage("matting"):
+                matte = self._matter.step(uploaded)
+            matting_ms = (time.perf_counter() - started) * 1e3
+            if not self._matted.put((frame, uploaded, matte)):
+                return  # a later stage failed; its error is collected in _wind_up
             self._report_progress()
             self._quiet_gc.frame_done()
             if self._control is not None:
-                self._control.frame_done(elapsed_ms)
+                self._control.frame_done(matting_ms + self._compositing_ms)
 
-    def _compose(self, frame: Frame) -> Composite:
-        with self._telemetry.stage("upload"):
-            uploaded = self._matter.upload(frame)
-        with self._telemetry.stage("matting"):
-            matte = self._matter.step(uploaded)
+    def _compose_all(self) -> None:
+        """queue -> compositing -> queue."""
+        try:
+            while (matted := self._matted.get()) is not None:
+                started = time.perf_counter()
+                composite = self._compose(*matted)
+                self._compositing_ms = (time.perf_counter() - started) * 1e3
+                if not self._composed.put(composite):
+                    break
+        except BaseException as caught:
+            self._compose_error = caught
+            if not _keeps_output(caught):
+                self._composed.cancel()
+        self._matted.cancel()
+        self._composed.finish()
+
+    def _compose(self, frame: Frame, uploaded: Frame, matte: Matte) -> Composite:
         with self._telemetry.stage("compositing"):
             composite = self._compositor.compose(uploaded, matte)
         with self._telemetry.stage("download"):
@@ -214,7 +237,7 @@ class Pipeline:
             try:
                 return self._grabbed.get(_POLL_SECONDS)
             except TimeoutError:
-                if self._write_error is not None:
+                if self._compose_error or self._write_error:
                     return None
 
     def _is_over(self) -> bool:
@@ -228,17 +251,18 @@ class Pipeline:
     def _wind_up(
         self, threads: list[threading.Thread], error: BaseException | None
     ) -> BaseException | None:
-        """Join both threads, end the sink and everything else; return the error that counts."""
+        """Join all threads, end the sink and everything else; return the error that counts."""
         if self._stop.aborted or not _keeps_output(error):
+            self._matted.cancel()
             self._composed.cancel()
-        self._composed.finish()
+        self._matted.finish()
         self._grabbed.cancel()
         if self._live:
             self._source.close()  # a camera may block for long; closing wakes it
         for thread in threads:
             thread.join()
         self._source.close()
-        error = self._write_error or error
+        error = self._write_error or self._compose_error or error
         error = self._end_sink(error) or error
         self._compositor.close()
         self._matter.close()

@@ -77,9 +77,12 @@ class Mattes:
 class Same(Compositor):
     """The picture is the source."""
 
-    closed = False
+    def __init__(self, hook: Hook = nothing) -> None:
+        self.hook = hook
+        self.closed = False
 
     def compose(self, frame: Frame, matte: Matte) -> Composite:
+        self.hook(frame.index)
         return Composite(frame, matte, frame)
 
     def close(self) -> None:
@@ -106,9 +109,14 @@ class Notes(Sink):
         self.ends.append("abort")
 
 
-def run(source: Source, sink: Sink, matter: Mattes | None = None, **options: Any) -> Report:
-    matter = matter or Mattes()
-    compositor = Same()
+def run(
+    source: Source,
+    sink: Sink,
+    matter: Mattes | None = None,
+    compositor: Same | None = None,
+    **options: Any,
+) -> Report:
+    matter, compositor = matter or Mattes(), compositor or Same()
     try:
         return Pipeline(source, cast("Matter", matter), compositor, sink, **options).run()
     finally:
@@ -191,6 +199,32 @@ def test_a_failing_engine_leaves_the_partial_name(error: Exception) -> None:
         run(Numbers(50), sink, Mattes(raising_at(10, error)))
     assert sink.ends == ["abort"]
     assert sink.indices == list(range(len(sink.indices)))
+
+
+def test_a_failing_compositor_leaves_the_partial_name() -> None:
+    sink = Notes()
+    with pytest.raises(ValueError, match="bug"):
+        run(Numbers(100_000), sink, compositor=Same(raising_at(10, ValueError("bug"))))
+    assert sink.ends == ["abort"]
+
+
+def test_a_background_that_breaks_midway_keeps_what_came_before() -> None:
+    sink = Notes()
+    broken = Same(raising_at(10, InputError("background: broken")))
+    with pytest.raises(LostFramesError, match="background: broken; the 10 frames before"):
+        run(Numbers(100_000), sink, compositor=broken)
+    assert sink.indices == list(range(10))
+    assert sink.ends == ["close"]
+
+
+def test_the_next_frame_is_matted_while_one_is_composed() -> None:
+    matted = [threading.Event() for _ in range(5)]
+
+    def compose(index: int) -> None:
+        if index < 4:
+            assert matted[index + 1].wait(10.0)
+
+    run(Numbers(5), Notes(), Mattes(lambda index: matted[index].set()), Same(compose))
 
 
 def test_a_full_disk_stops_the_source_and_is_reported() -> None:
