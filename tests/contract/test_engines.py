@@ -284,3 +284,20 @@ def test_openvino_reports_nothing_home() -> None:
     )
     assert done.stdout.split() == ["False", "True"]
     assert done.stderr == ""
+
+
+def test_a_smaller_network_picture_goes_on_with_the_memory(engine: Engine) -> None:
+    frame = frame_of(192, 128)
+    _, state = engine.step(frame, None)
+    try:
+        for scale in (*engine.scales, *reversed(engine.scales)):
+            engine.rescale(scale)
+            matte, state = engine.step(frame, state)
+            assert matte.alpha.shape == (128, 192)
+            assert state is not None
+            found = engine.coefficients(state)
+            assert found is None or found.scale.shape == found.offset.shape
+    finally:
+        engine.rescale(1.0)
+    with pytest.raises(ValueError, match="expected one of"):
+        engine.rescale(0.123)
