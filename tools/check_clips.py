@@ -127,7 +127,7 @@ def compare(result: Result, clip: Path, out: Path, matte: Path, report: dict[str
     shown = "no untouched pixel" if worst is None else f"{worst:.2f}"
     result.colour = result.check("colour", worst is None or worst <= COLOUR_LIMIT, shown)
     mine, theirs = tags(clip), tags(out)
-    kept = all(a in (b, 2, 0) for a, b in zip(mine, theirs, strict=True))
+    kept = all(a in (b, *_UNTAGGED) for a, b in zip(mine, theirs, strict=True))
     result.tags = result.check("tags", kept, "kept" if kept else f"{mine}->{theirs}")
 
 
@@ -206,12 +206,18 @@ def pictures(path: Path, matrix: int = 2) -> Iterator[np.ndarray]:
             yield frame.to_ndarray(format="rgb24", src_colorspace=known)
 
 
+#: "Unspecified" and "reserved" of ITU-T H.273: an output is tagged even where its clip is not.
+_UNTAGGED = (2, 0)
+#: H.273 numbers of one and the same BT.601 matrix.
+_BT601 = {5: 6}
+
+
 def tags(path: Path) -> tuple[int, ...]:
-    """(matrix, range, primaries, transfer) as the container's decoder says."""
+    """(matrix, range, primaries, transfer) as the container's decoder says, in H.273 numbers."""
     with av.open(str(path)) as container:
         for frame in container.decode(first_video(container)):
             return (
-                int(frame.colorspace), int(frame.color_range),
+                _BT601.get(int(frame.colorspace), int(frame.colorspace)), int(frame.color_range),
                 int(frame.color_primaries), int(frame.color_trc),
             )  # fmt: skip
     return ()
