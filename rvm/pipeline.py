@@ -12,6 +12,9 @@
   after it looks back, so the next frame is matted while this one is composed and encoded: short
   `BoundedQueue`s lie between. A slow sink therefore slows matting, and the one place where frames
   drop stays the handoff, where they are counted.
+* Live, `LiveControl` looks at each frame's time afterwards: it lowers quality before frames drop,
+  and pauses where the user's share of the processor is used up. A camera that is on demand is a
+  source like any other (`rvm.sources.on_demand`); while it is off no frames come.
 * However a run ends, all threads are joined, and the sink is closed (what was done is kept under
   its final name) or aborted (it is kept under another name).
 
