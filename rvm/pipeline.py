@@ -34,6 +34,7 @@ from rvm.errors import InputError, LostFramesError
 from rvm.handoff import BoundedQueue, Handoff, LatestSlot
 from rvm.quiet_gc import QuietGc
 from rvm.telemetry import Progress, Report, Telemetry, peak_rss_mb
+from rvm.threads import opencv_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -153,7 +154,7 @@ class Pipeline:
             thread.start()
         error: BaseException | None = None
         try:
-            with self._quiet_gc:
+            with self._quiet_gc, opencv_threads():
                 self._matte_all()
         except BaseException as caught:
             error = caught

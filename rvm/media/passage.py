@@ -14,6 +14,7 @@ from rvm.errors import InputError
 from rvm.media.extent import extent_of, shortfall
 from rvm.media.open import MEDIA_FAILURES, first_video_stream, is_local
 from rvm.media.packets import PictureDecoder
+from rvm.threads import thread_shares
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -138,6 +139,7 @@ class Passage:
         self.stream = stream = first_video_stream(container, self._name)
         # Decoding several frames at once is fast, but holds each of them back: not for live ones.
         stream.thread_type = ThreadType.AUTO if is_local(container) else ThreadType.SLICE
+        stream.codec_context.thread_count = thread_shares().decoder
         self.rate = _frame_rate(stream)
         self.time_base = stream.time_base or Fraction(1, 90_000)
         frame_seconds = 1 / (self.rate or Fraction(25))

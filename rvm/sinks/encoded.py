@@ -23,6 +23,7 @@ from rvm.sinks.codecs import CONTAINERS, Codec, choose_codec, choose_format, qui
 from rvm.sinks.partial import PartialFile, check_target, plain_reason
 from rvm.sinks.passthrough import Passthrough, exact_seconds
 from rvm.sinks.times import OutputClock
+from rvm.threads import thread_shares
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -67,7 +68,7 @@ class Encoding:
         crf: constant quality, lower is better; None: the codec's default.
         bitrate: bits a second instead of `crf`.
         preset: the encoder's speed preset; None: the codec's default.
-        threads: encoder threads; 0: as the encoder likes.
+        threads: encoder threads; 0: see `rvm.threads`.
     """
 
     codec: str = "auto"
@@ -296,7 +297,7 @@ class EncodedFile:
         )  # fmt: skip
         context: Any = stream.codec_context
         context.pix_fmt = self._format
-        context.thread_count = self._encoding.threads
+        context.thread_count = self._encoding.threads or thread_shares().encoder
         if self._codec.reorders and self._extension not in ("mkv", "webm"):
             context.gop_size = max(1, round(rate * _AT_KEY_FRAMES_SECONDS))
         if self._encoding.bitrate is not None:

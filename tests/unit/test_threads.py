@@ -1,21 +1,33 @@
-"""Shares of the cores."""
+"""Who gets how many threads."""
 
 from __future__ import annotations
 
 import cv2
 import pytest
 
-from rvm import device
-from rvm.threads import share_cores
+from rvm.threads import opencv_threads, thread_shares
 
 
-@pytest.mark.parametrize(("own", "cores", "expected"), [(32, 32, 8), (4, 2, 2), (1, 16, 1)])
-def test_opencv_gets_no_more_than_the_engine(
-    monkeypatch: pytest.MonkeyPatch, own: int, cores: int, expected: int
-) -> None:
-    monkeypatch.setattr(device, "cpu_count", lambda: cores)
-    monkeypatch.setattr(cv2, "getNumThreads", lambda: own)
-    asked: list[int] = []
-    monkeypatch.setattr(cv2, "setNumThreads", asked.append)
-    share_cores()
-    assert asked == [expected]
+@pytest.mark.parametrize(
+    ("cores", "network", "decoder", "encoder"),
+    [(1, 1, 1, 1), (2, 2, 1, 2), (4, 4, 2, 4), (8, 8, 4, 8), (64, 8, 4, 16)],
+)
+def test_shares(cores: int, network: int, decoder: int, encoder: int) -> None:
+    shares = thread_shares(cores)
+    assert (shares.network, shares.decoder, shares.encoder) == (network, decoder, encoder)
+    assert shares.opencv == 1
+
+
+def test_the_cores_of_this_process_are_counted() -> None:
+    assert thread_shares().network >= 1
+
+
+def test_opencv_gets_its_threads_back() -> None:
+    before = cv2.getNumThreads()
+    try:
+        cv2.setNumThreads(3)
+        with opencv_threads():
+            assert cv2.getNumThreads() == 1
+        assert cv2.getNumThreads() == 3
+    finally:
+        cv2.setNumThreads(before)
