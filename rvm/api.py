@@ -256,7 +256,6 @@ def run_stages(
     from rvm.live_control import LiveControl
     from rvm.matting.thrift import ThriftyMatter
     from rvm.pipeline import Pipeline
-    from rvm.threads import share_cores
 
     notify = on_notice or (lambda notice: None)
     with ExitStack() as undo:
@@ -264,7 +263,6 @@ def run_stages(
         if wishes is not None:  # a camera takes its time: load the model meanwhile
             ahead = Ahead(lambda: _open_matter(look, wishes, warm=True))
             undo.callback(ahead.discard)
-        share_cores()
         source = open_source()
         undo.callback(source.close)
         sink = open_sink(source.info)
