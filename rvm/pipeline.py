@@ -44,13 +44,14 @@ if TYPE_CHECKING:
     from rvm.live_control import LiveControl
     from rvm.matting.matter import Matter
     from rvm.sinks.base import Sink
-    from rvm.sources.base import Source
+    from rvm.sources.base import Source, SourceInfo
 
 #: The stages, in the order of travel; the names under which a report lists them.
 STAGES = ("grab", "upload", "matting", "compositing", "download", "sink")
 
-#: Between two stages, offline: enough to even out slow frames, little memory at 4K.
-_OFFLINE_FRAMES_WAITING = 3
+#: Between two stages, offline: some to even out slow frames, but one at 4K, where each is 12 MB.
+_OFFLINE_FRAMES_WAITING = 4
+_OFFLINE_PIXELS_WAITING = 10_000_000
 _LIVE_FRAMES_WAITING = 1
 _MATTES_WAITING = 1
 _POLL_SECONDS = 0.1
@@ -121,7 +122,7 @@ class Pipeline:
         self._on_progress = on_progress
         self._control = control
         self._live = source.info.live
-        waiting = _LIVE_FRAMES_WAITING if self._live else _OFFLINE_FRAMES_WAITING
+        waiting = _frames_waiting(source.info)
         self._grabbed: Handoff[Frame] = LatestSlot() if self._live else BoundedQueue(waiting)
         self._matted: Handoff[tuple[Frame, Frame, Matte]] = BoundedQueue(_MATTES_WAITING)
         self._composed: Handoff[Composite] = BoundedQueue(waiting)
@@ -348,7 +349,7 @@ class Pipeline:
             quality_changes=self._control.changes if self._control else 0,
             quality_levels=self._control.levels() if self._control else None,
             mattes=self._control.mattes() if self._control else None,
-            idle_seconds=round(self._source.idle_seconds, 1) or None,
+            idle_seconds=round(self._source.idle_seconds, 2) or None,
             cpu_percent=self._cpu_percent(seconds),
             interrupted=self._stop.requested,
             peak_rss_mb=peak_rss_mb(),
@@ -358,6 +359,14 @@ class Pipeline:
     def _cpu_percent(self, seconds: float) -> float:
         used = time.process_time() - self._cpu_started
         return round(100 * used / max(seconds * cpu_count(), 1e-9), 1)
+
+
+def _frames_waiting(info: SourceInfo) -> int:
+    """How many frames may lie between two stages."""
+    if info.live:
+        return _LIVE_FRAMES_WAITING
+    fitting = _OFFLINE_PIXELS_WAITING // (info.width * info.height)
+    return max(1, min(_OFFLINE_FRAMES_WAITING, fitting))
 
 
 def _keeps_output(error: BaseException | None) -> bool:
