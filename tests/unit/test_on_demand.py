@@ -212,3 +212,27 @@ def test_changes_are_told() -> None:
     next(iter(source))
     assert [notice.text for notice in notices] == ["nobody looks: the camera is off"]
     source.close()
+
+
+def test_a_run_goes_idle_wakes_and_reports_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    from rvm.api import Look, run_stages
+    from rvm.live_control import LiveWishes
+    from rvm.pipeline import Limits
+    from rvm.sources.paced import PacedSource
+
+    monkeypatch.setattr("rvm.sources.on_demand.LOOK_SECONDS", 0.05)
+    sink = NullSink()
+    watch = Watch(FakeClock(100.0), lambda seconds: sink.frames_written > 0)
+
+    def open_camera() -> Source:
+        return PacedSource(SyntheticSource(5, width=64, height=48, fps=100))
+
+    source = OnDemandSource(open_camera(), open_camera, watch)
+    report = run_stages(
+        lambda: source, lambda info: sink, Look("blur", model="fake"), Limits(), None, None, None,
+        LiveWishes(),
+    )  # fmt: skip
+    assert report.idle_seconds is not None
+    assert report.frames_in == 6  # the plain picture, then the camera's five
+    assert report.frames_out + report.dropped == 6
+    assert watch.closed
