@@ -20,10 +20,17 @@ from rvm.bench import SIZES, BenchOptions, machine, run_bench
 from rvm.cli.commands.bench import table
 
 _RESULTS = Path(__file__).parents[1] / "benchmarks" / "results"
-_COLOURS = {"plain": "#9aa5b1", "whole": "#00b140", "selfie": "#e09f3e", "reference": "#9e2a2b"}
+_COLOURS = {
+    "plain": "#9aa5b1",
+    "whole": "#00b140",
+    "blurred": "#5b8c5a",
+    "selfie": "#e09f3e",
+    "reference": "#9e2a2b",
+}
 _LABELS = {
     "plain": "decode + encode only",
-    "whole": "rvm",
+    "whole": "rvm, plain colour",
+    "blurred": "rvm, blurred",
     "selfie": "MediaPipe Selfie, numpy blend",
     "reference": "reference RVM, authors' loop",
 }

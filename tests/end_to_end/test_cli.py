@@ -215,7 +215,7 @@ def test_bench_measures_stages_paths_rivals_and_live_use(
     assert (row["width"], row["height"], row["frames"]) == (160, 96, 5)
     assert list(row["stages_ms"]) == ["decode", "network", "composite", "blur", "encode"]
     assert all(times["mean"] > 0 for times in row["stages_ms"].values())
-    assert list(row["paths"]) == ["plain", "whole", "reference", "selfie"]
+    assert list(row["paths"]) == ["plain", "whole", "blurred", "reference", "selfie"]
     for name, path in row["paths"].items():
         assert path["fps"] > 0
         if name != "whole":
