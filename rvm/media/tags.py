@@ -92,7 +92,10 @@ def to_tags(numbers: ColourNumbers, width: int, height: int, pixel_format: str) 
 def to_numbers(colour: ColourTags) -> ColourNumbers:
     """The fields to write into an output with this colour."""
     primaries = {"bt709": 1, "bt601-625": 5, "bt601-525": 6, "bt2020": 9, "display-p3": 12}
-    transfers = {"bt709": 1, "linear": 8, "srgb": 13, "pq": 16, "hlg": 18}
+    # The BT.709 curve has a name of its own in each standard; standard-definition and BT.2020
+    # files carry theirs, and get it back.
+    curve = {"bt601-625": 6, "bt601-525": 6, "bt2020": 14}.get(colour.primaries, 1)
+    transfers = {"bt709": curve, "linear": 8, "srgb": 13, "pq": 16, "hlg": 18}
     bt601 = 5 if colour.primaries == "bt601-625" else 6
     matrices = {"rgb": 0, "bt709": 1, "bt601": bt601, "bt2020": 9}
     return ColourNumbers(

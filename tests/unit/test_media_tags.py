@@ -77,6 +77,13 @@ def test_there_and_back(colour: ColourTags) -> None:
     assert to_tags(to_numbers(colour), 640, 480, "yuv420p") == colour
 
 
+@pytest.mark.parametrize(
+    "numbers", [(1, 1, 1, 1), (6, 1, 6, 6), (5, 1, 5, 6), (9, 1, 9, 14), (9, 1, 9, 16)]
+)
+def test_the_usual_numbers_of_a_standard_come_back_as_they_were(numbers: tuple[int, ...]) -> None:
+    assert to_numbers(tags(*numbers)) == ColourNumbers(*numbers)
+
+
 def test_rgb_there_and_back() -> None:
     assert to_numbers(SRGB) == ColourNumbers(0, 2, 1, 13)
     assert to_tags(to_numbers(SRGB), 640, 480, "rgb24") == SRGB
