@@ -81,7 +81,8 @@ def test_sound_and_picture_are_interleaved(talk: Path, tmp_path: Path) -> None:
         for packet in container.demux():
             if packet.dts is not None and packet.size:
                 last[packet.stream.type] = float(packet.dts * packet.time_base)
-                assert abs(last["video"] - last["audio"]) < 0.7
+                # half a second of a fragment, and the longest frames at its end
+                assert abs(last["video"] - last["audio"]) <= 0.75
 
 
 def test_sound_can_be_left_out(talk: Path, tmp_path: Path) -> None:
