@@ -146,6 +146,7 @@ def main() -> int:
     parser.add_argument("--cache", type=Path, required=True)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--merge", type=Path, help="JSON of models measured before, put below")
     parser.add_argument("--sheet", type=Path)
     parser.add_argument("--failures", type=Path, help="worst mattes of the first model, as PNG")
     parser.add_argument("--only-sheets", action="store_true")
@@ -160,6 +161,8 @@ def main() -> int:
     for name, model in ({} if args.only_sheets else models).items():
         results[name] = evaluate(model, material, Path(args.data))
         print(f"{name}: {json.dumps(results[name])}", file=sys.stderr)
+    if args.merge:
+        results |= json.loads(args.merge.read_text(encoding="utf-8"))
     if results:
         print(table(results))
     if args.json:

@@ -32,8 +32,8 @@ from rvm.network.compact_export import (
     save_weights,
 )
 
-SMALL = (160, 256)
-LONG_SIDE = 256
+SMALL = (160, 288)
+LONG_SIDE = 288
 TOLERANCE = 1e-3
 LICENCE = "GPL-3.0"
 FRAMES = 4

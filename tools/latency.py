@@ -24,7 +24,7 @@ from rvm.evaluation.candidates import Float32, open_session, small_size
 from rvm.matting.refine import LumaGuide, Scratch, guided_alpha
 
 WIDTH, HEIGHT = 1920, 1080
-SIDES = (512, 384, 256)
+SIDES = (512, 384, 288)
 
 
 def reference_step(path: Path, threads: int) -> Callable[[], object]:

@@ -89,6 +89,7 @@ def main() -> None:
     parser.add_argument("--latency", type=Path, required=True)
     parser.add_argument("--log", type=Path, required=True)
     parser.add_argument("--workers", type=int, default=2, help="how many trained")
+    parser.add_argument("--notes", type=Path, help="what was seen in the pictures, Markdown")
     parser.add_argument("--name", default="compact")
     parser.add_argument("--models", type=Path, default=Path("models"))
     args = parser.parse_args()
@@ -100,6 +101,7 @@ def main() -> None:
         "LATENCY": latency_table(json.loads(args.latency.read_text(encoding="utf-8"))),
         "STAGES": stage_table(args.log, args.workers),
         "FILES": file_table(args.models, args.name),
+        "NOTES": args.notes.read_text(encoding="utf-8").strip() if args.notes else "",
     }
     for key, value in parts.items():
         text = text.replace(f"@{key}@", value)

@@ -6,6 +6,7 @@ Peers are driven as their users drive them: RGB, plain bilinear resize to the ne
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
@@ -48,11 +49,15 @@ def planar(rgb: UInt8) -> Float32:
 
 
 def small_size(width: int, height: int, long_side: int) -> tuple[int, int]:
-    """(width, height) of the compact network's input for a frame; never above ``long_side``."""
-    scale = long_side / max(width, height)
+    """(width, height) of the compact network's input for a frame, multiples of 32.
+
+    About as many pixels as a 16:9 picture of that long side has, and not more than the frame has:
+    the rule of the engines that run it.
+    """
+    ratio = min(1.0, long_side * math.sqrt(9 / 16 / (width * height)))
 
     def fit(side: int) -> int:
-        return max(SIZE_MULTIPLE, round(side * scale / SIZE_MULTIPLE) * SIZE_MULTIPLE)
+        return max(SIZE_MULTIPLE, round(side * ratio / SIZE_MULTIPLE) * SIZE_MULTIPLE)
 
     return fit(width), fit(height)
 

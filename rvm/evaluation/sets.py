@@ -20,9 +20,9 @@ from rvm.training.sampling import Mixture, Sampler
 UInt8 = npt.NDArray[np.uint8]
 
 COMPOSITE_SIZE = (512, 288)
-COMPOSITE_COUNT = 24
-COMPOSITE_FRAMES = 12
-CLIP_FRAMES = 60
+COMPOSITE_COUNT = 16
+COMPOSITE_FRAMES = 10
+CLIP_FRAMES = 40
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,9 @@ UInt8 = npt.NDArray[np.uint8]
 REFLECT = cv2.BORDER_REFLECT_101
 CONSTANT = cv2.BORDER_CONSTANT
 
+WIDE_SHARE = 0.3
+"""How often a real picture may end inside the frame; its mirror image goes on from there."""
+
 CLIP_SHARES = {"asl": 0.35, "overhead": 0.6}
 """How often a clip is drawn, by the first word of its name: the asl_ ones share one room."""
 
@@ -213,8 +216,9 @@ class Sampler:
         shown *= rng.uniform(0.9, 1.15)
         fill = rng.uniform(0.6, 1.0) if shown > 0.8 else rng.uniform(0.75, 1.0)
         scale = height * fill / (tall * shown)
-        if natural:  # keep most of the frame inside the picture
-            scale = max(scale, width / 384 * 0.92)
+        if natural:  # keep most of the frame inside the picture, or show all of it, mirrored
+            if rng.random() > WIDE_SHARE:
+                scale = max(scale, width / 384 * 0.92)
             scale = max(scale, height / 576 * 0.98)
         head_y = height * (rng.uniform(0.0, 0.06) + (1 - fill) * rng.uniform(0.2, 1.0))
         spread = 0.1 if natural else 0.26
