@@ -49,9 +49,9 @@ if TYPE_CHECKING:
 #: The stages, in the order of travel; the names under which a report lists them.
 STAGES = ("grab", "upload", "matting", "compositing", "download", "sink")
 
-#: Between two stages, offline: some to even out slow frames, but one at 4K, where each is 12 MB.
+#: Between two stages, offline: some to even out slow frames, fewer where they are large.
 _OFFLINE_FRAMES_WAITING = 4
-_OFFLINE_PIXELS_WAITING = 10_000_000
+_OFFLINE_PIXELS_WAITING = 5_000_000
 _LIVE_FRAMES_WAITING = 1
 _MATTES_WAITING = 1
 _POLL_SECONDS = 0.1
