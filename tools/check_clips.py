@@ -25,6 +25,8 @@ import numpy as np
 
 #: Mean difference, in code values of 8 bit, that encoding may leave on the untouched subject.
 COLOUR_LIMIT = 2.0
+#: Fewer pixels than this in a whole clip say nothing: the mean is the noise of a codec's block.
+LEAST_PIXELS = 1000
 
 
 @dataclasses.dataclass
@@ -124,7 +126,7 @@ def compare(result: Result, clip: Path, out: Path, matte: Path, report: dict[str
     result.duration = result.check("time", shift <= tick, shown) if frame_seconds else "-"
     result.audio = compare_audio(result, clip, out)
     worst = subject_difference(clip, out, matte)
-    shown = "no untouched pixel" if worst is None else f"{worst:.2f}"
+    shown = "no untouched area" if worst is None else f"{worst:.2f}"
     result.colour = result.check("colour", worst is None or worst <= COLOUR_LIMIT, shown)
     mine, theirs = tags(clip), tags(out)
     kept = all(a in (b, *_UNTAGGED) for a, b in zip(mine, theirs, strict=True))
@@ -195,7 +197,7 @@ def subject_difference(clip: Path, out: Path, matte: Path) -> float | None:
         after = after[: alpha.shape[0], : alpha.shape[1]]
         total += (after[inside].astype(float) - before[inside]).sum(0)
         pixels += int(inside.sum())
-    return None if pixels == 0 else float(np.abs(total / pixels).max())
+    return None if pixels < LEAST_PIXELS else float(np.abs(total / pixels).max())
 
 
 def pictures(path: Path, matrix: int = 2) -> Iterator[np.ndarray]:
