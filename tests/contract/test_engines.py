@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-import synth_models
 
 from rvm.errors import ModelError
 from rvm.frame import PIXEL_FORMATS, SRGB, ColourTags, Frame
 from rvm.matting import ENGINES, load_engine
 from rvm.matting.base import Engine
+from tests import synth_models
 
 ONNX_MODELS: dict[str, Callable[[], bytes]] = {
     "rvm": synth_models.rvm_model,

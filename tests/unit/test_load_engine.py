@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import synth_models
 
 from rvm import device
 from rvm.device import Device, choose_device, choose_precision, choose_threads
@@ -16,6 +15,7 @@ from rvm.errors import DeviceError, ModelError, UsageError
 from rvm.frame import PIXEL_FORMATS, Frame
 from rvm.matting import available_engines, load, load_engine
 from rvm.matting.fake import FakeEngine
+from tests import synth_models
 
 
 @pytest.fixture

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import synth_models
 
 from rvm.errors import ModelError, UsageError
 from rvm.frame import PIXEL_FORMATS, Frame
 from rvm.matting.fake import FakeEngine
 from rvm.matting.matter import Matter
 from rvm.matting.scene_cut import SceneCut
+from tests import synth_models
 
 
 def flat(

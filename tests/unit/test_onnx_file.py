@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-import synth_models
 from onnx import helper
 
 from rvm.errors import ModelError
 from rvm.matting import load_engine
 from rvm.matting.onnx_file import read_outline
+from tests import synth_models
 
 
 def test_names_of_inputs_and_outputs() -> None:

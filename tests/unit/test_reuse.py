@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import synth_models
 
 from rvm.frame import PIXEL_FORMATS, RGB24, SRGB, YUV420P, ByteImage, Frame, Matte
 from rvm.matting.base import Engine, EngineInfo, State
@@ -14,6 +13,7 @@ from rvm.matting.refine import Scratch
 from rvm.matting.reuse import Coefficients, fitted
 from rvm.matting.state import RecurrentState
 from rvm.matting.thrift import MOST_STILL_FRAMES, STALE_SECONDS, ThriftyMatter
+from tests import synth_models
 
 WIDTH, HEIGHT = 320, 192
 
