@@ -22,6 +22,7 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
+from rvm.network.compact_export import load_weights
 from rvm.training.loop import Trainer, train
 from rvm.training.material import Material
 from rvm.training.recipe import load_recipe
@@ -38,6 +39,8 @@ def work(rank: int, args: argparse.Namespace) -> None:
     recipe = load_recipe(args.recipe)
     material = Material(Path(args.data), args.cache)
     trainer = Trainer(recipe, Sampler(material, recipe.mixture), args.device, rank)
+    if args.init is not None:  # a checkpoint in RUN still takes precedence
+        trainer.start_from(load_weights(args.init))
     deadline = time.monotonic() + args.minutes * 60
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -71,6 +74,7 @@ def main() -> None:
     parser.add_argument("--data", default=os.environ.get("RVM_TRAIN_DATA"))
     parser.add_argument("--cache", type=Path, required=True)
     parser.add_argument("--run", type=Path, required=True)
+    parser.add_argument("--init", type=Path, help="start from these .safetensors weights")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1, help="of each worker")

@@ -97,6 +97,12 @@ class Trainer:
         self.step = 0
         self.frames_seen = 0
 
+    def start_from(self, network: CompactMatting) -> None:
+        """Take over the weights of a network of the same widths; hints stay as they are."""
+        known = {k: v for k, v in network.state_dict().items() if not k.startswith("hints.")}
+        for module in (self.model, self.average):
+            module.load_state_dict(known, strict=False)
+
     def train_step(self) -> dict[str, float]:
         """Draw one batch and take one step; returns the parts of the loss."""
         stage, _ = self.recipe.stage_at(self.step)

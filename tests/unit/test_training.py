@@ -167,3 +167,12 @@ def test_training_learns() -> None:
     trainer = Trainer(tiny_recipe(30), Discs())
     history = [trainer.train_step()["loss"] for _ in range(30)]
     assert np.mean(history[-5:]) < 0.8 * np.mean(history[:5])
+
+
+def test_a_run_can_start_from_other_weights() -> None:
+    donor = Trainer(tiny_recipe(2), Discs())
+    donor.train_step()
+    taker = Trainer(tiny_recipe(2), Discs())
+    taker.start_from(donor.model)
+    assert torch.equal(taker.average.stem[0].weight, donor.model.stem[0].weight)
+    assert torch.equal(taker.model.head.out.bias, donor.model.head.out.bias)
