@@ -6,6 +6,7 @@ length of a run and a percentile is exact to within half a bin.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 import sys
@@ -14,10 +15,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from pathlib import Path
+from typing import Any
 
 Percentiles = dict[str, float]
 
@@ -176,6 +175,11 @@ class Report:
 
 def peak_rss_mb() -> float:
     """The largest resident size of this process so far, in MiB; 0.0 where it is not known."""
+    with contextlib.suppress(OSError):
+        # On Linux `getrusage` also counts the process that started this one.
+        for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
+            if line.startswith("VmHWM:"):
+                return round(int(line.split()[1]) / 2**10, 1)
     try:
         import resource
     except ImportError:  # Windows has no such module
