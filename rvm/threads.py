@@ -1,9 +1,7 @@
 """How many threads each library may use: the one place where the cores are shared out.
 
 The stages run side by side already (see `rvm.pipeline`), so most libraries need no threads of
-their own; more would only fight for the cores. Measured on two busy cores at 1080p: OpenCV with one
-thread instead of two took 2 ms less processor time a frame, one decoder and two encoder threads
-instead of FFmpeg's two and three gave 10 % more frames.
+their own; more would only fight for the cores.
 
 * The network gets every core, up to 8: it is the longest step of a frame, and between two frames
   its threads sleep. More do not speed up one small picture.
