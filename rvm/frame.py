@@ -92,6 +92,8 @@ class ColourTags:
     primaries: Primaries = "bt709"
     transfer: Transfer = "bt709"
     guessed: bool = False
+    #: The transfer's number in the source: one curve has several (H.273 table 3: 1, 6, 14, 15).
+    transfer_number: int | None = dataclasses.field(default=None, compare=False)
 
     @property
     def is_hdr(self) -> bool:

@@ -86,23 +86,27 @@ def to_tags(numbers: ColourNumbers, width: int, height: int, pixel_format: str) 
         primaries=_PRIMARIES.get(numbers.color_primaries) or _usual_primaries(matrix, guess),
         transfer=_TRANSFERS.get(numbers.color_trc, "bt709"),
         guessed=matrix is None,
+        transfer_number=numbers.color_trc if numbers.color_trc in _TRANSFERS else None,
     )
 
 
 def to_numbers(colour: ColourTags) -> ColourNumbers:
     """The fields to write into an output with this colour."""
     primaries = {"bt709": 1, "bt601-625": 5, "bt601-525": 6, "bt2020": 9, "display-p3": 12}
-    # The BT.709 curve has a name of its own in each standard; standard-definition and BT.2020
-    # files carry theirs, and get it back.
+    # The BT.709 curve has a name of its own in each standard: a file gets back the one it had,
+    # and what never had one gets its standard's.
     curve = {"bt601-625": 6, "bt601-525": 6, "bt2020": 14}.get(colour.primaries, 1)
     transfers = {"bt709": curve, "linear": 8, "srgb": 13, "pq": 16, "hlg": 18}
+    number = transfers[colour.transfer]
+    if _TRANSFERS.get(colour.transfer_number or 0) == colour.transfer:
+        number = colour.transfer_number or number
     bt601 = 5 if colour.primaries == "bt601-625" else 6
     matrices = {"rgb": 0, "bt709": 1, "bt601": bt601, "bt2020": 9}
     return ColourNumbers(
         colorspace=matrices[colour.matrix],
         color_range=2 if colour.range == "full" else 1,
         color_primaries=primaries[colour.primaries],
-        color_trc=transfers[colour.transfer],
+        color_trc=number,
     )
 
 

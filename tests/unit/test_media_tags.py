@@ -78,7 +78,8 @@ def test_there_and_back(colour: ColourTags) -> None:
 
 
 @pytest.mark.parametrize(
-    "numbers", [(1, 1, 1, 1), (6, 1, 6, 6), (5, 1, 5, 6), (9, 1, 9, 14), (9, 1, 9, 16)]
+    "numbers",
+    [(1, 1, 1, 1), (6, 1, 6, 6), (6, 1, 6, 1), (5, 1, 5, 6), (9, 1, 9, 14), (9, 1, 9, 16)],
 )
 def test_the_usual_numbers_of_a_standard_come_back_as_they_were(numbers: tuple[int, ...]) -> None:
     assert to_numbers(tags(*numbers)) == ColourNumbers(*numbers)
