@@ -1,13 +1,17 @@
-"""Let the reference network label stills and clips once, and cache what it says as plain arrays.
+"""Let the reference network label pictures and clips once, and cache what it says as plain arrays.
 
     RVM_TRAIN_DATA=DIR python tools/label_teacher.py stills --teacher rvm.onnx --cache CACHE
     RVM_TRAIN_DATA=DIR python tools/label_teacher.py clips  --teacher rvm.onnx --cache CACHE
+    python tools/label_teacher.py people --data EXTRA --judge selfie.onnx --teacher .. --cache ..
 
-``DIR`` holds ``train/ccp/images`` and ``clips/``. The cache is never part of the project:
+``DIR`` holds ``train/ccp/images`` and ``clips/``, ``EXTRA`` a folder ``people/*.jpg`` of single
+people; there a second network judges, and where the two see different people the picture is left
+out. The cache is never part of the project:
 
     CACHE/stills/{rgb,alpha,fgr}.npy      uint8 [N,576,384,3], [N,576,384], [N,576,384,3]
     CACHE/stills/names.json               the N file stems, in row order
     CACHE/clips/<name>.{rgb,alpha,fgr}.npy  uint8 [T,h,w,3], [T,h,w], [T,h,w,3]; long side 448
+    CACHE/people/<name>.{rgb,alpha,fgr}.npy uint8 [h,w,3], [h,w], [h,w,3]; long side 576
 
 Rows of a still that is not labelled yet have alpha 255 in ``done.npy`` == 0; a run that was cut
 off goes on where it stopped.
@@ -28,12 +32,17 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
 
+from rvm.evaluation.candidates import Candidate, selfie
+from rvm.training.material import intersection_over_union
+
 log = logging.getLogger("label_teacher")
 
 STILL_SIZE = (576, 384)
 CLIP_LONG_SIDE = 448
 STILL_RATIO = 0.75
 STILL_PASSES = 2
+PEOPLE_LONG_SIDE = 576
+PEOPLE_MIN_IOU = 0.85
 PERSON_PREFIXES = (
     "asl", "talk", "webcam", "phone", "half", "sit", "walk", "torso", "hands", "full", "two",
     "speaker", "overhead",
@@ -132,13 +141,48 @@ def label_clips(teacher: Teacher, data: Path, cache: Path, limit: int) -> None:
         log.info("%s: %d frames", path.stem, len(pictures))
 
 
+def label_people(teacher: Teacher, judge: Candidate, data: Path, cache: Path) -> None:
+    """Label every picture that teacher and judge agree on."""
+    cache.mkdir(parents=True, exist_ok=True)
+    kept = 0
+    for path in sorted((data / "people").glob("*.jpg")):
+        target = cache / f"{path.stem}.fgr.npy"
+        if target.exists():
+            continue
+        rgb = read_rgb(path, PEOPLE_LONG_SIDE)
+        teacher.reset()
+        for _ in range(STILL_PASSES):
+            alpha, fgr = teacher.label(rgb, STILL_RATIO)
+        seen = judge.matte(rgb) > 0.5
+        if intersection_over_union(alpha > 127, seen) < PEOPLE_MIN_IOU:
+            log.info("%s: left out", path.name)
+            continue
+        np.save(cache / f"{path.stem}.rgb.npy", rgb)
+        np.save(cache / f"{path.stem}.alpha.npy", alpha)
+        np.save(target, fgr)
+        kept += 1
+    log.info("people: %d kept", kept)
+
+
+def read_rgb(path: Path, long_side: int) -> UInt8:
+    """A picture as RGB, scaled down so that the long side fits."""
+    picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if picture is None:
+        raise OSError(f"cannot read {path}")
+    scale = min(1.0, long_side / max(picture.shape[:2]))
+    size = (round(picture.shape[1] * scale), round(picture.shape[0] * scale))
+    resized = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    return np.ascontiguousarray(resized[:, :, ::-1], np.uint8)
+
+
 def main() -> None:
     """Parse the command line and label one kind of material."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("kind", choices=["stills", "clips"])
+    parser.add_argument("kind", choices=["stills", "clips", "people"])
     parser.add_argument("--data", type=Path, default=os.environ.get("RVM_TRAIN_DATA"))
     parser.add_argument("--teacher", type=Path, required=True)
     parser.add_argument("--cache", type=Path, required=True)
+    parser.add_argument("--judge", type=Path, help="people: MediaPipe's selfie network")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--limit", type=int, default=0, help="stills, or frames of each clip")
     args = parser.parse_args()
@@ -148,6 +192,11 @@ def main() -> None:
     teacher = Teacher(args.teacher, args.threads)
     if args.kind == "stills":
         label_stills(teacher, Path(args.data), args.cache / "stills", args.limit)
+    elif args.kind == "people":
+        if args.judge is None:
+            parser.error("name the judging network with --judge")
+        judge = selfie(args.judge, args.threads)
+        label_people(teacher, judge, Path(args.data), args.cache / "people")
     else:
         label_clips(teacher, Path(args.data), args.cache / "clips", args.limit or 180)
 

@@ -23,6 +23,7 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 
 from rvm.network.compact_export import load_weights
+from rvm.training.features import FeatureTeacher
 from rvm.training.loop import Trainer, train
 from rvm.training.material import Material
 from rvm.training.recipe import load_recipe
@@ -37,8 +38,10 @@ def work(rank: int, args: argparse.Namespace) -> None:
         meeting = f"file://{(args.run / 'meeting').resolve()}"
         dist.init_process_group("gloo", meeting, rank=rank, world_size=args.workers)
     recipe = load_recipe(args.recipe)
-    material = Material(Path(args.data), args.cache)
-    trainer = Trainer(recipe, Sampler(material, recipe.mixture), args.device, rank)
+    material = Material(Path(args.data), args.cache, extra=args.extra)
+    teacher = None if args.teacher is None else FeatureTeacher(args.teacher)
+    sampler = Sampler(material, recipe.mixture)
+    trainer = Trainer(recipe, sampler, args.device, rank, teacher)
     if args.init is not None:  # a checkpoint in RUN still takes precedence
         trainer.start_from(load_weights(args.init))
     deadline = time.monotonic() + args.minutes * 60
@@ -73,8 +76,10 @@ def main() -> None:
     parser.add_argument("recipe", type=Path)
     parser.add_argument("--data", default=os.environ.get("RVM_TRAIN_DATA"))
     parser.add_argument("--cache", type=Path, required=True)
+    parser.add_argument("--extra", type=Path, help="folder with backgrounds/*.jpg, more places")
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--init", type=Path, help="start from these .safetensors weights")
+    parser.add_argument("--teacher", type=Path, help="reference weights whose features teach too")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1, help="of each worker")

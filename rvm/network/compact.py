@@ -64,6 +64,8 @@ class CompactOutput(NamedTuple):
     """Four recurrent states, finest first."""
     hints: tuple[Tensor, ...] = ()
     """Alpha logits at 1/4, 1/8, 1/16 and 1/32; only while training, for deep supervision."""
+    features: tuple[Tensor, ...] = ()
+    """What the decoder knows at 1/16 and 1/32; only while training, to be taught by another net."""
 
 
 def conv_bn(cin: int, cout: int, k: int = 1, s: int = 1, groups: int = 1) -> nn.Sequential:
@@ -234,7 +236,8 @@ class CompactMatting(nn.Module):
         scale, offset = guided_coefficients(luma, pha, log_eps)
         levels = zip(self.hints, (y1, y2, y3, y4), strict=True)
         hints = tuple(hint(y) for hint, y in levels) if self.training else ()
-        return CompactOutput(pha, scale, offset, residual, (r1, r2, r3, r4), hints)
+        features = (y3, y4) if self.training else ()
+        return CompactOutput(pha, scale, offset, residual, (r1, r2, r3, r4), hints, features)
 
     def state_shapes(self, batch: int, height: int, width: int) -> list[tuple[int, ...]]:
         """Shapes of the four states for small frames of height x width, finest first."""

@@ -24,7 +24,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rvm.network.compact import CompactMatting, refine, zero_state
+from rvm.network.compact import CompactMatting, CompactOutput, refine, zero_state
+from rvm.training.features import FeatureMatcher, FeatureTeacher, one_frame_each
 from rvm.training.losses import matting_loss
 from rvm.training.recipe import Recipe, Stage
 from rvm.training.sampling import Sequence
@@ -32,7 +33,7 @@ from rvm.training.sampling import Sequence
 log = logging.getLogger(__name__)
 
 FRESH_SHARE = 0.4
-CUT_SHARE = 0.12
+CUT_SHARE = 0.2
 PAST_PASSES = (1, 1, 2, 2, 3, 8)
 """How often a sequence starts without memory or with that of another one, and how many passes over
 its frames make the memory otherwise."""
@@ -83,7 +84,12 @@ class Trainer:
     """Network, its moving average and optimiser, at one step of one recipe."""
 
     def __init__(
-        self, recipe: Recipe, source: SequenceSource, device: str = "cpu", rank: int = 0
+        self,
+        recipe: Recipe,
+        source: SequenceSource,
+        device: str = "cpu",
+        rank: int = 0,
+        teacher: FeatureTeacher | None = None,
     ) -> None:
         self.recipe, self.source, self.rank = recipe, source, rank
         self.device = torch.device(device)
@@ -91,8 +97,15 @@ class Trainer:
         self.model = CompactMatting(recipe.network).to(self.device)
         self.model.to(memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.model).eval().requires_grad_(False)
+        self.learning = nn.ModuleList([self.model])
+        self.teacher: nn.Module | None = None
+        if teacher is not None:
+            student = recipe.network.decoder
+            self.matcher = FeatureMatcher(student[-2:], teacher.channels).to(self.device)
+            self.learning.append(self.matcher)
+            self.teacher = teacher.to(self.device)
         self.optimizer = torch.optim.AdamW(
-            parameter_groups(self.model, recipe.weight_decay), lr=recipe.learning_rate(0)
+            parameter_groups(self.learning, recipe.weight_decay), lr=recipe.learning_rate(0)
         )
         self.step = 0
         self.frames_seen = 0
@@ -113,7 +126,7 @@ class Trainer:
         loss, parts = self._loss(batch, stage)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip_norm)
+        norm = nn.utils.clip_grad_norm_(self.learning.parameters(), self.recipe.clip_norm)
         if torch.isfinite(norm):
             self.optimizer.step()
         else:
@@ -121,7 +134,7 @@ class Trainer:
         self.step += 1
         self.frames_seen += stage.batch * stage.frames
         if self.step % SYNC_EVERY == 0:
-            average_weights(self.model)
+            average_weights(self.learning)
         self._update_average()
         return {"loss": float(loss.detach()), "grad_norm": float(norm), **parts}
 
@@ -132,9 +145,21 @@ class Trainer:
         small = small.contiguous(memory_format=torch.channels_last)
         output = self.model(small, self._first_state(small, stage.frames), stage.frames)
         refined = refine(output, batch.rgb)
+        features = self._feature_loss(small, output, stage.frames)
         return matting_loss(
-            output, refined, batch.alpha, batch.fgr, stage.frames, self.recipe.losses
+            output, refined, batch.alpha, batch.fgr, stage.frames, self.recipe.losses, features
         )
+
+    def _feature_loss(self, small: Tensor, output: CompactOutput, frames: int) -> Tensor | None:
+        """One frame of each sequence against the teacher's features; neighbours hardly differ."""
+        if self.teacher is None:
+            return None
+        which = self.step % frames
+        with torch.no_grad():
+            theirs = self.teacher(one_frame_each(small, frames, which).contiguous())
+        ours = tuple(one_frame_each(x, frames, which) for x in output.features)
+        loss: Tensor = self.matcher(ours, theirs)
+        return loss
 
     def _first_state(self, small: Tensor, frames: int) -> tuple[Tensor, ...]:
         """Where a sequence starts: from nothing, or from what the network itself remembers.
@@ -172,6 +197,7 @@ class Trainer:
         """Write everything :meth:`load` needs, atomically."""
         content = {
             "model": self.model.state_dict(),
+            "learning": self.learning.state_dict(),
             "average": self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "step": self.step,
@@ -185,7 +211,7 @@ class Trainer:
     def load(self, path: Path) -> None:
         """Go on from a checkpoint; the recipe stays the one given at construction."""
         content = torch.load(path, map_location=self.device, weights_only=True)
-        self.model.load_state_dict(content["model"])
+        self.learning.load_state_dict(content["learning"])
         self.average.load_state_dict(content["average"])
         self.optimizer.load_state_dict(content["optimizer"])
         self.step = content["step"]

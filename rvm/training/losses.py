@@ -21,6 +21,8 @@ class LossWeights:
     temporal: float = 5.0
     foreground: float = 0.3
     hints: float = 0.3
+    features: float = 0.5
+    """Of :class:`rvm.training.features.FeatureMatcher`; nothing without a teacher."""
     edge: float = 2.0
     """Extra weight of pixels whose true alpha is neither 0 nor 1, or near such a pixel."""
 
@@ -94,11 +96,13 @@ def matting_loss(
     fgr: Tensor,
     frames: int,
     weights: LossWeights,
+    features: Tensor | None = None,
 ) -> tuple[Tensor, dict[str, float]]:
     """The weighted sum and its parts.
 
     ``refined`` is (foreground [N,3,H,W], alpha [N,1,H,W]) at the size of the targets ``alpha``
-    [N,1,H,W] and ``fgr`` [N,3,H,W]; the coarse alpha is compared at its own size.
+    [N,1,H,W] and ``fgr`` [N,3,H,W]; the coarse alpha is compared at its own size. ``features`` is
+    that part of the loss where there is a teacher for it.
     """
     predicted_fgr, predicted = refined
     small = alpha
@@ -115,5 +119,7 @@ def matting_loss(
         "foreground": ((predicted_fgr - fgr).abs() * inside).mean(),
         "hints": hint_loss(output.hints, small),
     }
+    if features is not None:
+        parts["features"] = features
     total = torch.stack([getattr(weights, name) * part for name, part in parts.items()]).sum()
     return total, {name: float(part.detach()) for name, part in parts.items()}

@@ -50,9 +50,11 @@ BAND_OUT, BAND_IN = 21, 13
 
 @dataclass(frozen=True)
 class Still:
-    """One picture of one person: a row of the cached stacks."""
+    """One picture of one person: uint8 [h,w,3], [h,w], [h,w,3], any h and w."""
 
-    row: int
+    rgb: UInt8
+    alpha: UInt8
+    fgr: UInt8
     box: tuple[int, int, int, int]
     """Left, top, right, bottom of alpha > 0.5, pixels, right and bottom exclusive."""
 
@@ -136,20 +138,35 @@ def prepare_stills(data: Path, cache: Path) -> None:
 
 
 class Material:
-    """Everything one part of the split may draw from."""
+    """Everything one part of the split may draw from.
 
-    def __init__(self, data: Path, cache: Path, part: Part = "train") -> None:
+    Args:
+        data: the root with ``train/ccp`` and ``train/backgrounds``.
+        cache: what ``tools/label_teacher.py`` wrote.
+        part: which side of the split.
+        extra: a folder with ``backgrounds/*.jpg``, person-free, more pictures for training; its
+            people are in the cache.
+    """
+
+    def __init__(
+        self, data: Path, cache: Path, part: Part = "train", extra: Path | None = None
+    ) -> None:
         self.part = part
         stills = cache / "stills"
         if not (stills / "stills.json").exists():
             prepare_stills(data, cache)
-        self.rgb: UInt8 = np.load(stills / "rgb.npy", mmap_mode="r")
-        self.alpha: UInt8 = np.load(stills / "target.npy", mmap_mode="r")
-        self.fgr: UInt8 = np.load(stills / "fgr.npy", mmap_mode="r")
+        rgb: UInt8 = np.load(stills / "rgb.npy", mmap_mode="r")
+        alpha: UInt8 = np.load(stills / "target.npy", mmap_mode="r")
+        fgr: UInt8 = np.load(stills / "fgr.npy", mmap_mode="r")
         judged = json.loads((stills / "stills.json").read_text())
-        chosen = [s for s in judged if self._is_mine(is_validation_still(s["name"]))]
-        self.masked = [Still(s["row"], tuple(s["box"])) for s in chosen if s["masked"]]
-        self.unmasked = [Still(s["row"], tuple(s["box"])) for s in chosen if not s["masked"]]
+        self.masked: list[Still] = []
+        self.unmasked: list[Still] = []
+        for s in judged:
+            if self._is_mine(is_validation_still(s["name"])):
+                row = s["row"]
+                still = Still(rgb[row], alpha[row], fgr[row], tuple(s["box"]))
+                (self.masked if s["masked"] else self.unmasked).append(still)
+        self.people = [] if part == "validation" else load_people(cache / "people")
         self.clips = [
             clip
             for clip in load_clips(cache / "clips")
@@ -160,6 +177,7 @@ class Material:
             for hdri, picture in load_backgrounds(data / "train/backgrounds")
             if self._is_mine(hdri in VALIDATION_HDRIS)
         ]
+        self.places = [] if extra is None else load_pictures(extra / "backgrounds")
 
     def _is_mine(self, held_back: bool) -> bool:
         return held_back == (self.part == "validation")
@@ -177,6 +195,29 @@ def load_clips(folder: Path) -> list[Clip]:
             )
             clips.append(Clip(name, rgb, alpha, fgr))
     return clips
+
+
+def load_people(folder: Path) -> list[Still]:
+    """Every labelled picture of one person that was taken elsewhere; any size."""
+    people = []
+    for path in sorted(folder.glob("*.fgr.npy")):
+        name = path.name.removesuffix(".fgr.npy")
+        rgb, alpha, fgr = (np.load(folder / f"{name}.{k}.npy") for k in ("rgb", "alpha", "fgr"))
+        box = person_box(alpha)
+        if box is not None:
+            people.append(Still(rgb, alpha, fgr, box))
+    return people
+
+
+def load_pictures(folder: Path) -> list[UInt8]:
+    """Every JPEG of a folder as RGB [h,w,3], in name order."""
+    pictures = []
+    for path in sorted(folder.glob("*.jpg")):
+        picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
+        if picture is None:
+            raise OSError(f"cannot read {path}")
+        pictures.append(np.ascontiguousarray(picture[:, :, ::-1], np.uint8))
+    return pictures
 
 
 def load_backgrounds(folder: Path) -> list[tuple[str, UInt8]]:

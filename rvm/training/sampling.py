@@ -24,6 +24,15 @@ CONSTANT = cv2.BORDER_CONSTANT
 WIDE_SHARE = 0.3
 """How often a real picture may end inside the frame; its mirror image goes on from there."""
 
+PEOPLE_SHARE = 0.3
+"""How often a single picture is one of the extra people, where there are any."""
+
+PLACES_SHARE = 0.65
+"""How often a background is one of the extra places, where there are any."""
+
+STANDING = 1.7
+"""A person this much taller than wide is seen whole or nearly so."""
+
 CLIP_SHARES = {"asl": 0.35, "overhead": 0.6}
 """How often a clip is drawn, by the first word of its name: the asl_ ones share one room."""
 
@@ -76,13 +85,12 @@ class Sampler:
     def still(self, rng: Rng, frames: int, size: tuple[int, int]) -> Sequence:
         """A real picture as it was taken, cropped and moved like a hand-held camera."""
         still = self._any_still(rng, 0.75)
-        rgb, alpha, fgr = self._stacks(still)
         anchor, start = self._frame_person(rng, still, size, natural=True)
         path = aug.motion(rng, start, frames, size[0] * 0.008)
         return Sequence(
-            aug.warp(rgb, path, anchor, size, REFLECT),
-            aug.warp(alpha, path, anchor, size, REFLECT),
-            aug.warp(fgr, path, anchor, size, REFLECT),
+            aug.warp(still.rgb, path, anchor, size, REFLECT),
+            aug.warp(still.alpha, path, anchor, size, REFLECT),
+            aug.warp(still.fgr, path, anchor, size, REFLECT),
         )
 
     def still_composite(self, rng: Rng, frames: int, size: tuple[int, int]) -> Sequence:
@@ -131,8 +139,7 @@ class Sampler:
         """A person-free sequence [T,h,w,3]: a rendered room, a strip of street or a texture."""
         choice = rng.random()
         if choice < 0.62:
-            views = self.material.backgrounds
-            picture = views[int(rng.integers(len(views)))]
+            picture = self._place(rng)
         elif choice < 0.85:
             picture = self._street(rng)
         else:
@@ -149,16 +156,24 @@ class Sampler:
             back = aug.backlight(rng, back)
         return back
 
+    def _place(self, rng: Rng) -> UInt8:
+        """A person-free picture; the rendered views, many of one place, count for less."""
+        views, places = self.material.backgrounds, self.material.places
+        if places and rng.random() < PLACES_SHARE:
+            return places[int(rng.integers(len(places)))]
+        return views[int(rng.integers(len(views)))]
+
     def _street(self, rng: Rng) -> UInt8:
         """What lies left or right of the person in a real picture."""
         for _ in range(4):
-            still = self._any_still(rng, 1.0)
-            rgb, alpha, _ = self._stacks(still)
+            still = self._masked(rng)
+            rgb, alpha = still.rgb, still.alpha
+            rows, columns = alpha.shape
             free = np.flatnonzero(alpha.max(0) < 8)
             left, right = int(np.sum(free < still.box[0])), int(np.sum(free >= still.box[2]))
             if max(left, right) > 70:
-                half = rgb[:, : left - 6] if left > right else rgb[:, 384 - right + 6 :]
-                top = int(rng.integers(0, 576 - 3 * half.shape[1] // 4))
+                half = rgb[:, : left - 6] if left > right else rgb[:, columns - right + 6 :]
+                top = int(rng.integers(0, rows - 3 * half.shape[1] // 4))
                 return np.asarray(half[top : top + max(3 * half.shape[1] // 4, 64)])
         return aug.texture(rng, (256, 192))
 
@@ -175,22 +190,24 @@ class Sampler:
     def _cutout(
         self, rng: Rng, still: Still, frames: int, size: tuple[int, int]
     ) -> tuple[UInt8, UInt8]:
-        _, alpha, fgr = self._stacks(still)
         anchor, start = self._frame_person(rng, still, size, natural=False)
         path = aug.motion(rng, start, frames, size[0] * 0.012)
         return (
-            aug.warp(alpha, path, anchor, size, CONSTANT),
-            aug.warp(fgr, path, anchor, size, REFLECT),
+            aug.warp(still.alpha, path, anchor, size, CONSTANT),
+            aug.warp(still.fgr, path, anchor, size, REFLECT),
         )
 
     def _any_still(self, rng: Rng, masked_share: float) -> Still:
         m = self.material
-        pool = m.masked if rng.random() < masked_share or not m.unmasked else m.unmasked
-        return pool[int(rng.integers(len(pool)))]
+        if m.people and rng.random() < PEOPLE_SHARE:
+            return m.people[int(rng.integers(len(m.people)))]
+        if rng.random() < masked_share or not m.unmasked:
+            return self._masked(rng)
+        return m.unmasked[int(rng.integers(len(m.unmasked)))]
 
-    def _stacks(self, still: Still) -> tuple[UInt8, UInt8, UInt8]:
-        m = self.material
-        return m.rgb[still.row], m.alpha[still.row], m.fgr[still.row]
+    def _masked(self, rng: Rng) -> Still:
+        pool = self.material.masked
+        return pool[int(rng.integers(len(pool)))]
 
     def _clip_frames(self, rng: Rng, frames: int) -> tuple[Clip, list[int]]:
         clips = self.material.clips
@@ -205,22 +222,27 @@ class Sampler:
     def _frame_person(
         rng: Rng, still: Still, size: tuple[int, int], natural: bool
     ) -> tuple[tuple[float, float], Placement]:
-        """Choose how much of a standing person is in frame: all, the upper body or the head.
+        """Choose how much of a person is in frame: all, the upper body or the head.
 
         Returns the source anchor (middle of the visible part) and where it goes.
         """
         width, height = size
+        rows, columns = still.alpha.shape
         left, top, right, bottom = still.box
         tall = bottom - top
-        shown = float(rng.choice([1.0, 0.55, 0.36, 0.24, 0.16], p=[0.22, 0.2, 0.24, 0.21, 0.13]))
+        whole = tall > STANDING * (right - left)
+        shares = (1.0, 0.55, 0.36, 0.24, 0.16) if whole else (1.0, 1.0, 0.8, 0.6, 0.5)
+        shown = float(rng.choice(shares, p=[0.22, 0.2, 0.24, 0.21, 0.13]))
         shown *= rng.uniform(0.9, 1.15)
         fill = rng.uniform(0.6, 1.0) if shown > 0.8 else rng.uniform(0.75, 1.0)
         scale = height * fill / (tall * shown)
         if natural:  # keep most of the frame inside the picture, or show all of it, mirrored
             if rng.random() > WIDE_SHARE:
-                scale = max(scale, width / 384 * 0.92)
-            scale = max(scale, height / 576 * 0.98)
+                scale = max(scale, width / columns * 0.92)
+            scale = max(scale, height / rows * 0.98)
         head_y = height * (rng.uniform(0.0, 0.06) + (1 - fill) * rng.uniform(0.2, 1.0))
+        if bottom > rows - 4 and not natural:  # cut off by its own frame: so it must be by ours
+            head_y = max(head_y, height - tall * scale + 1)
         spread = 0.1 if natural else 0.26
         x = width * (0.5 + np.clip(rng.normal(0, spread), -0.45, 0.45))
         stretch = np.exp(rng.normal(0, 0.06))
