@@ -19,6 +19,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from rvm.spared import hidden, spared
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 logger = logging.getLogger(__name__)
@@ -34,7 +36,8 @@ _OPTIONS: dict[str, Any] = {
 
 def compiled(function: Function) -> Function:
     """Mark a function of a kernel module; it is translated when it is first called."""
-    import numba
+    with hidden(spared()):
+        import numba
 
     translate: Any = numba.njit(**_OPTIONS)
     kernel: Function = translate(function)

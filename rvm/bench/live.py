@@ -97,17 +97,18 @@ def first_frame_seconds(clip: Path, model: str | None) -> float:
     """From the launch of a new Python to the first blurred frame of a file in the sink."""
     program = (
         "import sys, time\n"
-        "import rvm\n"
+        "from rvm.cli import main\n"
         "from rvm.sinks.null import NullSink\n"
         "write = NullSink.write\n"
         "def first(sink, composite):\n"
         "    write(sink, composite)\n"
         "    sink.frames_written == 1 and print(time.time(), flush=True)\n"
         "NullSink.write = first\n"
-        "rvm.live(sys.argv[1], to='null', seconds=0.2, model=sys.argv[2] or None)\n"
+        "sys.exit(main(sys.argv[1:]))\n"
     )
+    command = ["live", "--camera", str(clip), "--to", "null", "--seconds", "0.2", "-q"]
     started = time.time()
-    done = _python("-c", program, str(clip), model or "")
+    done = _python("-c", program, *command, *(["-m", model] if model else []))
     return round(float(done.split()[0]) - started, 3)
 
 

@@ -24,5 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.write(f"rvm {__version__}\n")
         return 0
     from rvm.cli.app import run
+    from rvm.spared import spare_scipy
 
+    spare_scipy()
     return run(arguments)
