@@ -57,7 +57,7 @@ def test_the_foundation_imports_no_stage(part: str) -> None:
     assert rule_breaks(part, (*STAGES, "media", "colour", "pipeline", "api", "cli")) == []
 
 
-@pytest.mark.parametrize("part", ["media", "colour"])
+@pytest.mark.parametrize("part", ["media", "colour", "gpu"])
 def test_shared_helpers_import_no_stage(part: str) -> None:
     # SourceInfo is a value object of the source contract, and the only thing media knows of it.
     breaks = [
@@ -84,7 +84,9 @@ OWNERS = {
     "av": ("media/", "sources/file.py", "compositing/video.py", "sinks/", "cli/", "bench", "demo"),
     "torch": (
         "network/", "training/", "matting/torch", "compositing/torch", "colour/torch", "device",
+        "gpu/",
     ),
+    "triton": ("gpu/",),
     "torchvision": ("network/", "training/"),
     "onnxruntime": (
         "matting/", "network/export.py", "device.py", "cli/", "evaluation/", "training/", "bench",
