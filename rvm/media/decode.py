@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from rvm.errors import InputError, UsageError
+from rvm.media.hardware import begin
 from rvm.media.open import open_input
 from rvm.media.passage import Passage, no_pictures
 from rvm.media.pictures import PictureConverter
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
     from av.container import InputContainer
 
     from rvm.frame import Frame
+    from rvm.media.hardware import HardwareDecoder
+
+logger = logging.getLogger(__name__)
 
 
 class VideoReader:
@@ -39,6 +44,8 @@ class VideoReader:
         end_seconds: first moment not to read; None reads to the end.
         loop: start over at the end, for ever; pts and index go on growing.
         opener: opens the container instead of `open_input(path)`; for network streams.
+        decoder: decodes on a device where it gives the same pictures as software; the frames'
+            planes then lie there. See `rvm.media.hardware` for what it does not do.
 
     Attributes:
         info: what is known before the first frame is taken.
@@ -58,6 +65,7 @@ class VideoReader:
         end_seconds: float | None = None,
         loop: bool = False,
         opener: Callable[[], InputContainer] | None = None,
+        decoder: HardwareDecoder | None = None,
     ) -> None:
         if start_seconds < 0 or not math.isfinite(start_seconds):
             raise UsageError(f"start must be 0 or more seconds, not {start_seconds}")
@@ -70,15 +78,23 @@ class VideoReader:
         self._start = _as_typed(start_seconds)
         self._end = None if end_seconds is None else _as_typed(end_seconds)
         self._loop = loop
+        self._decoder = decoder
         self._index = 0
         self._damaged_before = 0
+        self._taken = 0  # pictures of the current passage
         self._closed = False
-        self._passage = Passage(self._opener, self._name, self._start, self._end)
+        self._passage, picture, note = self._begin()
         try:
-            self._first: Frame | None = self._read_first()
+            self._first: Frame | None = self._read_first(picture, note)
         except BaseException:
             self.close()
             raise
+
+    @property
+    def device(self) -> str:
+        """Where the planes of the next frames lie: "cpu", or the decoder's device."""
+        on_device = self._decoder is not None and self._passage.on_device
+        return self._decoder.device if self._decoder is not None and on_device else "cpu"
 
     @property
     def damaged(self) -> int:
@@ -95,7 +111,7 @@ class VideoReader:
         if first is not None and not self._closed:
             yield first
         while not self._closed:
-            picture = self._passage.next_picture()
+            picture = self._next_picture()
             if picture is None:
                 self._raise_if_cut_short()
                 if not self._loop or self._closed:
@@ -121,17 +137,72 @@ class VideoReader:
     ) -> None:
         self.close()
 
-    def _read_first(self) -> Frame:
-        passage = self._passage
-        picture = passage.next_picture()
+    def _begin(self) -> tuple[Passage, av.VideoFrame | None, str]:
+        """The first passage, its first picture, and why that is not on the device."""
+        if self._decoder is None:
+            return self._in_software(), None, ""
+        begun = begin(self._decoder, self._in_software, self._on_device)
+        return begun.passage, begun.picture, begun.note
+
+    def _in_software(self) -> Passage:
+        return Passage(self._opener, self._name, self._start, self._end)
+
+    def _on_device(self) -> Passage:
+        decoder = self._decoder
+        assert decoder is not None  # noqa: S101 - callers looked
+        opener = lambda: decoder.open(self._path)  # noqa: E731
+        return Passage(opener, self._name, self._start, self._end, on_device=True)
+
+    def _read_first(self, picture: av.VideoFrame | None, note: str) -> Frame:
+        if picture is None:
+            picture = self._passage.next_picture()
         if picture is None:
             raise self._nothing_to_read()
+        passage = self._passage
         self._timeline = Timeline(passage.time_base, passage.rate)
         aspect = passage.stream.sample_aspect_ratio
         self._pictures = PictureConverter(picture, aspect, self._name)
+        self._taken = 1
         first = self._frame(picture)
-        self.info = self._describe(first, picture)
+        self.info = self._describe(first, picture, note)
         return first
+
+    def _next_picture(self) -> av.VideoFrame | None:
+        """The next picture; from the first one that the device does not give on, in software."""
+        passage = self._passage
+        try:
+            picture = passage.next_picture()
+        except InputError:
+            if not passage.on_device:
+                raise
+            picture = self._go_on_in_software()
+        else:
+            if passage.on_device and (passage.damaged or self._is_elsewhere(picture)):
+                picture = self._go_on_in_software()
+        self._taken += 1
+        return picture
+
+    def _is_elsewhere(self, picture: av.VideoFrame | None) -> bool:
+        """Whether a picture of the device's decoder does not lie on the device."""
+        decoder = self._decoder
+        return picture is not None and decoder is not None and decoder.format_of(picture) is None
+
+    def _go_on_in_software(self) -> av.VideoFrame | None:
+        """Decode anew from the start of the part, and leave out the pictures that were taken."""
+        taken = self._taken
+        self._replace(self._in_software())
+        for _ in range(taken):
+            if self._passage.next_picture() is None:
+                return None
+        self._taken = taken
+        return self._passage.next_picture()
+
+    def _replace(self, passage: Passage) -> None:
+        self._passage.close()
+        self._passage = passage
+        self._taken = 0
+        if self._closed:
+            passage.close()
 
     def _nothing_to_read(self) -> InputError:
         length = self._passage.extent.duration_seconds
@@ -150,31 +221,38 @@ class VideoReader:
             time_base=self._passage.time_base,
             duration=duration,
             index=self._index,
+            decoder=self._decoder if self._passage.on_device else None,
         )
         self._index += 1
         return frame
 
     def _start_over(self) -> av.VideoFrame | None:
         """Open the file again; its first picture, or None if it was closed meanwhile."""
-        passage = Passage(self._opener, self._name, self._start, self._end)
+        passage = self._open_again()
         self._damaged_before += self._passage.damaged
-        self._passage.close()
-        self._passage = passage
+        self._replace(passage)
         if self._closed:
-            passage.close()
             return None
         self._timeline.loop()
-        picture = passage.next_picture()
+        picture = self._next_picture()
         if picture is None and not self._closed:
-            raise no_pictures(passage, self._name)
+            raise no_pictures(self._passage, self._name)
         return picture
+
+    def _open_again(self) -> Passage:
+        if self._passage.on_device:
+            try:
+                return self._on_device()
+            except InputError as error:
+                logger.warning("%s: decoded on the CPU from here on: %s", self._name, error)
+        return self._in_software()
 
     def _raise_if_cut_short(self) -> None:
         words = self._passage.cut_short(self._path) if self._is_file else None
         if words is not None and not self._loop:
             raise InputError(f"{self._name}: {words}")
 
-    def _describe(self, first: Frame, picture: av.VideoFrame) -> SourceInfo:
+    def _describe(self, first: Frame, picture: av.VideoFrame, note: str) -> SourceInfo:
         passage, extent = self._passage, self._passage.extent
         end = self._end
         if extent.duration_seconds is not None:
@@ -198,7 +276,11 @@ class VideoReader:
             original=self._path if self._is_file else None,
             start_seconds=float(self._start),
             end_seconds=None if self._end is None else float(self._end),
-            notes=(*self._pictures.notes(picture), *passage.notes),
+            notes=(
+                *self._pictures.notes(picture, on_device=passage.on_device),
+                *passage.notes,
+                *((note,) if note else ()),
+            ),
         )
 
 

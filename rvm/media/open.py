@@ -20,6 +20,7 @@ import av
 from rvm.errors import InputError, UnsafeInputError
 
 if TYPE_CHECKING:
+    from av.codec.hwaccel import HWAccel
     from av.container import InputContainer
     from av.video.stream import VideoStream
 
@@ -60,10 +61,14 @@ _ADDRESS = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]+:")
 _PLAYLIST_MAGIC = (b"#EXTM3U", b"ffconcat", b"<MPD", b"<?xml", b"v=0", b"<SMIL", b"[playlist]")
 
 
-def open_input(path: str | os.PathLike[str]) -> InputContainer:
+def open_input(path: str | os.PathLike[str], *, hwaccel: HWAccel | None = None) -> InputContainer:
     """Open a local media file for reading; the caller closes the container.
 
     A name with a colon, or one that looks like an address, opens as that file if it exists.
+
+    Args:
+        path: the file.
+        hwaccel: decodes its video streams on a device.
 
     Raises:
         InputError: missing, not a regular file, unreadable, empty, or not a known media format.
@@ -73,7 +78,9 @@ def open_input(path: str | os.PathLike[str]) -> InputContainer:
     absolute = _regular_file(name)
     options = {"protocol_whitelist": "file", "format_whitelist": SAFE_FORMATS}
     try:
-        return av.open(f"file:{absolute}", "r", options=options, metadata_errors="replace")
+        return av.open(
+            f"file:{absolute}", "r", options=options, metadata_errors="replace", hwaccel=hwaccel
+        )
     except MEDIA_FAILURES as error:
         logger.debug("cannot open %s: %r", name, error)
         raise InputError(f"{name}: not a video file that can be read ({reason(error)})") from error

@@ -45,6 +45,7 @@ class Passage:
         opener: opens the container; called again if seeking fails.
         name: of the input, for messages.
         start, end: seconds from the container's first time stamp; `end` None is the file's end.
+        on_device: the container decodes on a device, which gains nothing from threads here.
     """
 
     def __init__(
@@ -53,8 +54,11 @@ class Passage:
         name: str,
         start: Fraction = Fraction(0),
         end: Fraction | None = None,
+        *,
+        on_device: bool = False,
     ) -> None:
         self._opener = opener
+        self.on_device = on_device
         self._name = name
         self._start, self._end = start, end
         self._stepping = threading.Lock()
@@ -138,8 +142,10 @@ class Passage:
         container = self._container = self._opener()
         self.stream = stream = first_video_stream(container, self._name)
         # Decoding several frames at once is fast, but holds each of them back: not for live ones.
-        stream.thread_type = ThreadType.AUTO if is_local(container) else ThreadType.SLICE
-        stream.codec_context.thread_count = thread_shares().decoder
+        ahead = is_local(container) and not self.on_device
+        stream.thread_type = ThreadType.AUTO if ahead else ThreadType.SLICE
+        threads = 1 if self.on_device else thread_shares().decoder
+        stream.codec_context.thread_count = threads
         self.rate = _frame_rate(stream)
         self.time_base = stream.time_base or Fraction(1, 90_000)
         frame_seconds = 1 / (self.rate or Fraction(25))

@@ -14,7 +14,8 @@ from rvm.media.tags import ColourNumbers, to_tags
 if TYPE_CHECKING:
     import av
 
-    from rvm.frame import ColourTags
+    from rvm.frame import ColourTags, PixelFormat, Plane
+    from rvm.media.hardware import HardwareDecoder
 
 
 class PictureConverter:
@@ -44,8 +45,14 @@ class PictureConverter:
         time_base: Fraction,
         duration: int | None,
         index: int,
+        decoder: HardwareDecoder | None = None,
     ) -> Frame:
         """The frame of a picture.
+
+        Args:
+            picture: decoded.
+            pts, time_base, duration, index: see `Frame`.
+            decoder: the device's that decoded it, where planes then stay; None: software.
 
         Raises:
             InputError: a pixel format or colour matrix that cannot be used.
@@ -53,17 +60,10 @@ class PictureConverter:
         width, height = picture.width, picture.height
         if self._orientation.swaps_axes:
             width, height = height, width
-        try:
-            planes = planes_of(picture, self._orientation)
-        except InputError:
-            raise
-        except MEDIA_FAILURES as error:
-            raise InputError(
-                f"{self._name}: pixel format {picture.format.name} cannot be used ({reason(error)})"
-            ) from error
+        planes, format = self._picture(picture, decoder)
         return Frame(
             planes=planes,
-            format=upright_format(picture, self._orientation),
+            format=format,
             width=width,
             height=height,
             pts=pts,
@@ -74,11 +74,30 @@ class PictureConverter:
             duration=duration,
         )
 
-    def notes(self, picture: av.VideoFrame) -> tuple[str, ...]:
+    def notes(self, picture: av.VideoFrame, *, on_device: bool = False) -> tuple[str, ...]:
         """Lines for the user about what was changed on the way from this picture to its frame."""
-        note = conversion_note(picture, self._orientation)
+        # What a device hands out is changed in nothing but its layout.
+        note = None if on_device else conversion_note(picture, self._orientation)
         interlaced = "interlaced video: its two fields are treated as one picture"
         return (*((note,) if note else ()), *((interlaced,) if picture.interlaced_frame else ()))
+
+    def _picture(
+        self, picture: av.VideoFrame, decoder: HardwareDecoder | None
+    ) -> tuple[tuple[Plane, ...], PixelFormat]:
+        """Upright planes and their format."""
+        if decoder is not None:
+            format = decoder.format_of(picture)
+            if format is not None:
+                return decoder.planes(picture, self._orientation), format
+        try:
+            planes = planes_of(picture, self._orientation)
+        except InputError:
+            raise
+        except MEDIA_FAILURES as error:
+            raise InputError(
+                f"{self._name}: pixel format {picture.format.name} cannot be used ({reason(error)})"
+            ) from error
+        return planes, upright_format(picture, self._orientation)
 
     def _colour(self, picture: av.VideoFrame, width: int, height: int) -> ColourTags:
         numbers = ColourNumbers(

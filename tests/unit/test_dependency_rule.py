@@ -81,7 +81,10 @@ def test_the_library_knows_nothing_of_the_command_line() -> None:
 
 OWNERS = {
     "pyvirtualcam": ("sinks/virtual_camera.py", "cli/"),
-    "av": ("media/", "sources/file.py", "compositing/video.py", "sinks/", "cli/", "bench", "demo"),
+    "av": (
+        "media/", "sources/file.py", "compositing/video.py", "sinks/", "gpu/nv", "cli/", "bench",
+        "demo",
+    ),
     "torch": (
         "network/", "training/", "matting/torch", "compositing/torch", "colour/torch", "device",
         "gpu/",

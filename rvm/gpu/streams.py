@@ -1,0 +1,112 @@
+"""The order of work on a GPU between threads: streams, and events at each handing-over.
+
+Each thread of the pipeline queues its work on a stream of its own, so that decoding, the network,
+compositing and copying overlap. What one thread hands to the next carries an event; the taker's
+stream waits for it (the threads themselves do not), and the tensors are marked as used by the
+taker's stream, so that their memory is not given away while it still reads them.
+
+Torch's own streams do not wait for the default stream, on which FFmpeg works; whoever reads what
+FFmpeg wrote, or hands it something, crosses over with `on_default_stream`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import torch
+from torch import Tensor
+
+from rvm.gpu.lanes import Handed, Lane
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import TracebackType
+
+T = TypeVar("T")
+
+
+class CudaLane(Lane):
+    """One thread's stream.
+
+    Args:
+        device: whose.
+        is_default: the device's default stream, on which FFmpeg works; else one of its own.
+    """
+
+    def __init__(self, device: torch.device, *, is_default: bool = False) -> None:
+        self._device = device
+        self._is_default = is_default
+        self._scope: contextlib.ExitStack | None = None
+
+    def __enter__(self) -> CudaLane:
+        self._scope = contextlib.ExitStack()
+        self._scope.enter_context(torch.cuda.device(self._device))
+        make = torch.cuda.default_stream if self._is_default else torch.cuda.Stream
+        self._stream = make(self._device)
+        self._scope.enter_context(torch.cuda.stream(self._stream))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._scope is not None:
+            self._scope.close()
+
+    def give(self, item: T) -> Handed[T]:
+        """See `Lane.give`."""
+        if not any(tensor.is_cuda for tensor in tensors_in(item)):
+            return Handed(item)
+        event = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
+        event.record(self._stream)
+        return Handed(item, event)
+
+    def take(self, handed: Handed[T]) -> T:
+        """See `Lane.take`."""
+        if handed.ready is not None:
+            self._stream.wait_event(handed.ready)
+            for tensor in tensors_in(handed.item):
+                if tensor.is_cuda:
+                    tensor.record_stream(self._stream)
+        return handed.item
+
+    def wait(self, handed: Handed[T]) -> T:
+        """See `Lane.wait`."""
+        item = self.take(handed)
+        if handed.ready is not None:
+            handed.ready.synchronize()
+        return item
+
+
+@contextlib.contextmanager
+def on_default_stream(device: torch.device) -> Iterator[None]:
+    """Work inside goes to the device's default stream, after what was queued on the current one.
+
+    What follows the block on the current stream comes after it. Tensors made inside belong to the
+    default stream: their memory may be used again there, which that same order makes safe for as
+    long as the current stream is the only other one that reads them. Nothing happens on the CPU.
+    """
+    if device.type != "cuda":
+        yield
+        return
+    current, default = torch.cuda.current_stream(device), torch.cuda.default_stream(device)
+    default.wait_stream(current)
+    with torch.cuda.stream(default):
+        yield
+    current.wait_stream(default)
+
+
+def tensors_in(item: Any) -> Iterator[Tensor]:
+    """Every tensor in frames, mattes, composites, and tuples of them."""
+    if isinstance(item, Tensor):
+        yield item
+    elif isinstance(item, tuple):
+        for part in item:
+            yield from tensors_in(part)
+    elif dataclasses.is_dataclass(item) and not isinstance(item, type):
+        for field in dataclasses.fields(item):
+            yield from tensors_in(getattr(item, field.name))
