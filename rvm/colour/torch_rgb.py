@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from rvm.colour import primaries, ranges, rgb, torch_transfer
 from rvm.frame import ColourTags, Frame
+from rvm.gpu import transfer
 
 
 def network_rgb(frame: Frame, width: int, height: int) -> Tensor:
@@ -110,35 +111,22 @@ def upload(frame: Frame, device: torch.device) -> Frame:
 def _to_device(plane: object, device: torch.device) -> Tensor:
     if isinstance(plane, Tensor):
         return plane if plane.device == device else plane.to(device)
-    array = np.asarray(plane)
-    if not array.flags.writeable or min(array.strides) < 0:
-        array = array.copy()  # torch warns of memory it may not write, and wants forward strides
-    if array.dtype == np.uint16 and device.type == "mps":
-        array = array.astype(np.int32)
-    return torch.from_numpy(array).to(device)
+    return transfer.to_device(np.asarray(plane), device)
 
 
 def download(frame: Frame) -> Frame:
     """The same frame in main memory: numpy planes and alpha. The same object if it is there.
 
-    The planes of a CUDA frame are copied to pinned memory side by side and waited for once.
+    The planes of a CUDA frame are copied to pinned memory on a stream of their own, see
+    `rvm.gpu.transfer`.
     """
     tensors = [*frame.planes] + ([] if frame.alpha is None else [frame.alpha])
     if not any(isinstance(tensor, Tensor) for tensor in tensors):
         return frame
-    copies = [_start_copy(tensor) for tensor in tensors]
-    for device in {tensor.device for tensor in tensors if tensor.is_cuda}:
-        torch.cuda.current_stream(device).synchronize()
+    copies = transfer.HostCopy(tensors).wait()
     planes = tuple(
         copy.numpy().astype(frame.format.dtype, copy=False)  # int32 on MPS, see `upload`
         for copy in copies[: len(frame.planes)]
     )
     alpha = None if frame.alpha is None else copies[-1].numpy()
     return dataclasses.replace(frame, planes=planes, alpha=alpha)
-
-
-def _start_copy(tensor: Tensor) -> Tensor:
-    if not tensor.is_cuda:
-        return tensor.cpu()
-    pinned = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
-    return pinned.copy_(tensor, non_blocking=True)
