@@ -24,7 +24,7 @@ CONSTANT = cv2.BORDER_CONSTANT
 WIDE_SHARE = 0.3
 """How often a real picture may end inside the frame; its mirror image goes on from there."""
 
-PEOPLE_SHARE = 0.3
+PEOPLE_SHARE = 0.4
 """How often a single picture is one of the extra people, where there are any."""
 
 PLACES_SHARE = 0.65
