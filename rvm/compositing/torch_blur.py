@@ -1,20 +1,28 @@
-"""`rvm.compositing.blur` for tensors on any device: same cells, weights and kernel."""
+"""`rvm.compositing.blur` for tensors on any device: same cells, weights and kernel.
+
+The frame is read once, into cells; everything after that is small. On a GPU those hundred small
+steps are one CUDA graph, and the blend enlarges the result itself (`small`), so that the blurred
+picture exists at full size only where linear light asks for it (`behind`).
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from rvm.colour import torch_rgb
 from rvm.compositing.base import Background
 from rvm.compositing.blur import HIGHLIGHTS, STEEPNESS, TINY, Blur, cells_and_sigma
-from rvm.compositing.torch_blend import channels_of, downsample, rounded_means
+from rvm.frame import Frame, PixelFormat
+from rvm.gpu.graphs import CudaCapturer, GraphRunner, Layout
+from rvm.gpu.kernels_blend import Enlarged
+from rvm.gpu.kernels_cells import cell_maxima, cell_means
+from rvm.gpu.planes import bilinear, downsample, rounded_means
 
 if TYPE_CHECKING:
-    from rvm.frame import Frame, Matte, PixelFormat
+    from rvm.frame import Matte
 
 
 class TorchBlur(Background):
@@ -26,6 +34,7 @@ class TorchBlur(Background):
 
     def __init__(self, strength: float) -> None:
         self._strength = strength
+        self._runner: GraphRunner | None = None
 
     @classmethod
     def of(cls, background: Background) -> TorchBlur:
@@ -36,41 +45,73 @@ class TorchBlur(Background):
 
     def behind(self, frame: Frame, matte: Matte) -> Frame:
         """See `Background.behind`; planes are tensors."""
+        small = self.small(frame, matte)
+        if isinstance(small, Frame):
+            return small
+        return frame.with_picture(small.planes(frame.planes, frame.format.chroma_shift))
+
+    def small(self, frame: Frame, matte: Matte) -> Enlarged | Frame:
+        """What `behind` shows, before it is enlarged; valid until the next call.
+
+        Returns:
+            the frame itself where the strength is 0.
+        """
         if self._strength == 0:
             return frame
         shift, sigma = cells_and_sigma(self._strength, frame)
-        small = fill(_small(frame, shift), background_weight(matte.alpha, shift))
-        blurred = soft_blur(small, sigma, frame.format)
-        return frame.with_picture(_enlarged(blurred, frame, shift))
+        pixels = frame.format
+        twice = shift > max(pixels.chroma_shift)
+        cell = 1 << shift
+        shape = (1, 4, -(-frame.height // cell), -(-frame.width // cell))
+        layout = Layout(shape, torch.float32, (), torch.float32, (sigma, pixels, twice))
+
+        def fill(target: Tensor | None) -> Tensor:
+            parts = [*_channels(frame, shift), cell_maxima(matte.alpha, shift)]
+            return torch.cat(parts, 1) if target is None else torch.cat(parts, 1, out=target)
+
+        (code,) = self._runner_on(matte.alpha.device).run(layout, fill, None).outputs
+        return Enlarged(code, shift - twice)
+
+    def close(self) -> None:
+        """See `Background.close`."""
+        if self._runner is not None:
+            self._runner.clear()
+            self._runner = None
+
+    def _runner_on(self, device: torch.device) -> GraphRunner:
+        if self._runner is None:
+            capturer = CudaCapturer(device) if device.type == "cuda" else None
+            self._runner = GraphRunner(_blurred, device, capturer)
+        return self._runner
 
 
-def _small(frame: Frame, shift: int) -> Tensor:
-    """[1, 3, rows, columns] code values averaged over cells of 2^shift pixels."""
-    subsampled = frame.format.chroma_shift
-    planes = [
-        _cell_means(
-            torch_rgb.as_nchw(plane),
-            shift - subsampled[0] * (i > 0),
-            shift - subsampled[1] * (i > 0),
-        )
-        for i, plane in enumerate(frame.planes)
-    ]
-    return torch.cat(planes, 1)
+def _blurred(
+    layout: Layout, picture: Tensor, states: tuple[Tensor, ...]
+) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+    """Means of cells and their largest alpha -> code values that only need to be enlarged."""
+    sigma, pixels, twice = cast("tuple[float, PixelFormat, bool]", layout.variant)
+    code = fill(picture[:, :3], (1 - picture[:, 3:] / 255).pow(STEEPNESS))
+    soft = soft_blur(code, sigma, pixels)
+    if twice:
+        soft = F.interpolate(soft, scale_factor=2, mode="bicubic", align_corners=False)
+    return (soft.round().clamp(0, pixels.max_value).contiguous(),), states
 
 
-def _cell_means(image: Tensor, shift_x: int, shift_y: int) -> Tensor:
-    """Halves and rounds as the CPU does, to the same code values."""
-    while shift_x or shift_y:
-        step = (min(1, shift_x), min(1, shift_y))
-        image = rounded_means(image, step)
-        shift_x, shift_y = shift_x - step[0], shift_y - step[1]
-    return image
+def _channels(frame: Frame, shift: int) -> list[Tensor]:
+    """Three times [1, 1, rows, columns]: code values averaged over cells of 2^shift pixels."""
+    if frame.format.family == "rgb":
+        return [cell_means(frame.planes[0][..., index], shift) for index in range(3)]
+    luma, *chroma = frame.planes
+    less = frame.format.chroma_shift
+    return [cell_means(luma, shift), *(_chroma_means(plane, shift, less) for plane in chroma)]
 
 
-def background_weight(alpha: Tensor, shift: int) -> Tensor:
-    """[1, 1, rows, columns] 0..1: how far each cell is background in *all* its pixels."""
-    most = F.max_pool2d(alpha.to(torch.float32)[None, None], 1 << shift, ceil_mode=True)
-    return (1 - most / 255).pow(STEEPNESS)
+def _chroma_means(plane: Tensor, shift: int, less: tuple[int, int]) -> Tensor:
+    """Halves both ways as often as it can, then the one way that is left (4:2:2)."""
+    both = shift - max(less)
+    image = cell_means(plane, both)
+    step = (shift - both - less[0], shift - both - less[1])
+    return rounded_means(image, step) if any(step) else image
 
 
 def fill(code: Tensor, weight: Tensor) -> Tensor:
@@ -91,7 +132,7 @@ def _pull_push(weighted: Tensor, weight: Tensor) -> Tensor:
     trust = 1 / downsample(weight, shift).clamp_min(0.25)
     below = _pull_push(downsample(weighted, shift) * trust, downsample(weight, shift) * trust)
     size = (below.shape[-2] << shift[1], below.shape[-1] << shift[0])
-    return weighted + (1 - weight) * _bilinear(below, size)[..., :rows, :columns]
+    return weighted + (1 - weight) * bilinear(below, size)[..., :rows, :columns]
 
 
 def soft_blur(code: Tensor, sigma: float, pixels: PixelFormat) -> Tensor:
@@ -115,24 +156,3 @@ def gaussian(image: Tensor, sigma: float) -> Tensor:
         F.pad(image, (radius, radius, 0, 0), mode="replicate"), across, groups=channels
     )
     return F.conv2d(F.pad(image, (0, 0, radius, radius), mode="replicate"), down, groups=channels)
-
-
-def _enlarged(blurred: Tensor, frame: Frame, shift: int) -> tuple[Tensor, ...]:
-    pixels = frame.format
-    rows, columns = blurred.shape[-2:]
-    if shift > max(pixels.chroma_shift):
-        blurred = F.interpolate(blurred, scale_factor=2, mode="bicubic", align_corners=False)
-    small = blurred.round().clamp(0, pixels.max_value)
-    parts = [small] if pixels.family == "rgb" else channels_of(small)
-    whole = pixels.plane_shapes(columns << shift, rows << shift)
-    planes = []
-    for part, plane, shape in zip(parts, frame.planes, whole, strict=True):
-        wide = _bilinear(part, (shape[0], shape[1])).round()
-        wide = wide[..., : plane.shape[0], : plane.shape[1]]
-        picked = wide[0].permute(1, 2, 0) if plane.ndim == 3 else wide[0, 0]
-        planes.append(picked.to(torch.int32).to(plane.dtype))
-    return tuple(planes)
-
-
-def _bilinear(image: Tensor, size: tuple[int, int]) -> Tensor:
-    return F.interpolate(image, size, mode="bilinear", align_corners=False)

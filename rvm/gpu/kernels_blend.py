@@ -109,15 +109,20 @@ def blend(
     Returns:
         `out`, or new contiguous planes.
     """
-    if out is None:
-        out = tuple(torch.empty_like(p, memory_format=torch.contiguous_format) for p in front)
     if not has_triton(alpha.device):
         done = blend_twin(
             front, alpha, back, max_value=max_value, chroma_shift=chroma_shift, residual=residual
         )
+        if out is None and not left_shift:
+            return done
+        out = out or tuple(torch.empty_like(plane) for plane in done)
         for target, plane in zip(out, done, strict=True):
             target.copy_((plane.to(torch.int32) << left_shift) if left_shift else plane)
-    elif len(front) == 1:
+        return out
+    out = out or tuple(
+        torch.empty_like(plane, memory_format=torch.contiguous_format) for plane in front
+    )
+    if len(front) == 1:
         _launch_rgb(front[0], alpha, back, residual, out[0], max_value)
     else:
         _launch_yuv(front, alpha, back, residual, out, max_value, chroma_shift, left_shift)

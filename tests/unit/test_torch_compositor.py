@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -101,13 +103,43 @@ def test_equal_on_a_gpu(name: str, spec: str) -> None:
     assert found.max() <= max(1, pixels.max_value >> 10)
 
 
+def compare_some() -> None:
+    """Each kind of format and background once."""
+    for name in ("yuv420p", "yuv422p10", "rgb24"):
+        pixels = PIXEL_FORMATS[name]
+        tags = SRGB if pixels.family == "rgb" else ColourTags()
+        for spec in ("#336699", "blur:0.2", "blur:0.9"):
+            frame = smooth_frame(pixels, 51, 37, tags)
+            assert differences(frame, matte(51, 37), spec, False, "cpu").max() <= 1
+
+
+def test_compiled_kernels_equal_the_cpu() -> None:
+    pytest.importorskip("triton")
+    code = "from tests.unit import test_torch_compositor as t; t.compare_some()"
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=Path(__file__).parents[2], check=False, text=True,
+        capture_output=True, env={**os.environ, "TRITON_INTERPRET": "1"},
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr[-3000:]
+
+
+def test_a_plain_colour_is_never_uploaded() -> None:
+    compositor = TorchCompositor(parse_background("#336699"), device="meta")
+    frame = smooth_frame(PIXEL_FORMATS["yuv420p"], 32, 16, ColourTags())
+    cpu = parse_background("#336699").behind(frame, matte(32, 16))
+    assert cpu is not None
+    colour = compositor._back(frame, matte(32, 16))
+    assert colour == tuple(int(plane[0, 0]) for plane in cpu.planes)
+    compositor.close()
+
+
 def test_a_still_background_is_uploaded_once() -> None:
-    compositor = TorchCompositor(parse_background("red"), device="cpu")
+    compositor = TorchCompositor(parse_background("red"), linear_light=True, device="cpu")
     frame, alpha = on_device(
         smooth_frame(PIXEL_FORMATS["yuv420p"], 32, 16, ColourTags()), matte(32, 16), "cpu"
     )
-    first = compositor._behind(frame, alpha)
-    assert compositor._behind(frame, alpha) is first
+    first = compositor._back(frame, alpha)
+    assert compositor._back(frame, alpha) is first
     compositor.close()
 
 
