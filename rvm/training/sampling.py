@@ -138,9 +138,9 @@ class Sampler:
     def background(self, rng: Rng, frames: int, size: tuple[int, int]) -> UInt8:
         """A person-free sequence [T,h,w,3]: a rendered room, a strip of street or a texture."""
         choice = rng.random()
-        if choice < 0.62:
+        if choice < (0.82 if self.material.places else 0.62):
             picture = self._place(rng)
-        elif choice < 0.85:
+        elif choice < 0.85:  # seldom where there is better: passers-by may stand in it
             picture = self._street(rng)
         else:
             picture = aug.texture(rng, size)
@@ -241,8 +241,11 @@ class Sampler:
                 scale = max(scale, width / columns * 0.92)
             scale = max(scale, height / rows * 0.98)
         head_y = height * (rng.uniform(0.0, 0.06) + (1 - fill) * rng.uniform(0.2, 1.0))
-        if bottom > rows - 4 and not natural:  # cut off by its own frame: so it must be by ours
-            head_y = max(head_y, height - tall * scale + 1)
+        if not natural:  # who is cut off by the picture's edge must be by the frame's
+            if bottom > 0.98 * rows:
+                head_y = max(head_y, height - tall * scale + 1)
+            elif top < 0.01 * rows:
+                head_y = min(head_y, -0.02 * height)
         spread = 0.1 if natural else 0.26
         x = width * (0.5 + np.clip(rng.normal(0, spread), -0.45, 0.45))
         stretch = np.exp(rng.normal(0, 0.06))
