@@ -5,6 +5,9 @@
 
   (`upload` and `download` do something only where the engine works on a GPU.)
 
+* On a GPU a file is decoded there where that can be, and an encoder or sink that takes pictures
+  there gets them there; then no frame passes through main memory. Each thread is a `Lane` of its
+  own: what one hands over is queued, not done, and the next one's work is queued behind it.
 * The grab thread pulls frames from the source. Live, it hands over through a `LatestSlot`: the
   newest frame wins and each one that had to give way is counted. Offline, through a
   `BoundedQueue`: the source waits and nothing is lost.
@@ -31,6 +34,8 @@ from typing import TYPE_CHECKING
 
 from rvm.device import cpu_count
 from rvm.errors import InputError, LostFramesError
+from rvm.gpu.lanes import Handed, open_lane
+from rvm.gpu.sharing import take_seat
 from rvm.handoff import BoundedQueue, Handoff, LatestSlot
 from rvm.quiet_gc import QuietGc
 from rvm.telemetry import Progress, Report, Telemetry, peak_rss_mb
@@ -122,10 +127,14 @@ class Pipeline:
         self._on_progress = on_progress
         self._control = control
         self._live = source.info.live
-        waiting = _frames_waiting(source.info)
-        self._grabbed: Handoff[Frame] = LatestSlot() if self._live else BoundedQueue(waiting)
-        self._matted: Handoff[tuple[Frame, Frame, Matte]] = BoundedQueue(_MATTES_WAITING)
-        self._composed: Handoff[Composite] = BoundedQueue(waiting)
+        self._device = matter.info.device if matter.info.engine == "torch" else "cpu"
+        self._seat = take_seat(self._device)
+        waiting = self._seat.queue_size(source.info, _frames_waiting(source.info))
+        self._grabbed: Handoff[Handed[Frame]] = (
+            LatestSlot() if self._live else BoundedQueue(waiting)
+        )
+        self._matted: Handoff[Handed[tuple[Frame, Frame, Matte]]] = BoundedQueue(_MATTES_WAITING)
+        self._composed: Handoff[Handed[Composite]] = BoundedQueue(waiting)
         self._telemetry = Telemetry()
         self._quiet_gc = QuietGc(active=self._live)
         self._compose_error: BaseException | None = None
@@ -169,45 +178,49 @@ class Pipeline:
         """source -> handoff."""
         error: BaseException | None = None
         try:
-            frames = iter(self._source)
-            while not self._is_over():
-                with self._telemetry.stage("grab"):
-                    frame = next(frames, None)
-                if frame is None or not self._grabbed.put(frame):
-                    break
-                self._first_grab = self._first_grab or time.monotonic()
+            with open_lane(self._device, decodes=True) as lane:
+                frames = iter(self._source)
+                while not self._is_over():
+                    with self._telemetry.stage("grab"):
+                        frame = next(frames, None)
+                    if frame is None or not self._grabbed.put(lane.give(frame)):
+                        break
+                    self._first_grab = self._first_grab or time.monotonic()
         except BaseException as caught:
             error = caught
         self._grabbed.finish(error)
 
     def _matte_all(self) -> None:
         """handoff -> matting -> queue."""
-        while (frame := self._next_frame()) is not None:
-            if frame.captured_at_seconds:
-                age_seconds = time.monotonic() - frame.captured_at_seconds
-                self._telemetry.add("age", age_seconds * 1e3)
-            started = time.perf_counter()
-            with self._telemetry.stage("upload"):
-                uploaded = self._matter.upload(frame)
-            with self._telemetry.stage("matting"):
-                matte = self._matter.step(uploaded)
-            matting_ms = (time.perf_counter() - started) * 1e3
-            if not self._matted.put((frame, uploaded, matte)):
-                return  # a later stage failed; its error is collected in _wind_up
-            self._report_progress()
-            self._quiet_gc.frame_done()
-            if self._control is not None:
-                self._control.frame_done(matting_ms + self._compositing_ms)
+        with open_lane(self._device) as lane:
+            while (grabbed := self._next_frame()) is not None:
+                frame = lane.take(grabbed)
+                if frame.captured_at_seconds:
+                    age_seconds = time.monotonic() - frame.captured_at_seconds
+                    self._telemetry.add("age", age_seconds * 1e3)
+                started = time.perf_counter()
+                with self._telemetry.stage("upload"):
+                    uploaded = self._matter.upload(frame)
+                with self._telemetry.stage("matting"):
+                    matte = self._matter.step(uploaded)
+                matting_ms = (time.perf_counter() - started) * 1e3
+                if not self._matted.put(lane.give((frame, uploaded, matte))):
+                    return  # a later stage failed; its error is collected in _wind_up
+                self._report_progress()
+                self._quiet_gc.frame_done()
+                if self._control is not None:
+                    self._control.frame_done(matting_ms + self._compositing_ms)
 
     def _compose_all(self) -> None:
         """queue -> compositing -> queue."""
         try:
-            while (matted := self._matted.get()) is not None:
-                started = time.perf_counter()
-                composite = self._compose(*matted)
-                self._compositing_ms = (time.perf_counter() - started) * 1e3
-                if not self._composed.put(composite):
-                    break
+            with open_lane(self._device) as lane:
+                while (matted := self._matted.get()) is not None:
+                    started = time.perf_counter()
+                    composite = self._compose(*lane.take(matted))
+                    self._compositing_ms = (time.perf_counter() - started) * 1e3
+                    if not self._composed.put(lane.give(composite)):
+                        break
         except BaseException as caught:
             self._compose_error = caught
             if not _keeps_output(caught):
@@ -219,23 +232,26 @@ class Pipeline:
         with self._telemetry.stage("compositing"):
             composite = self._compositor.compose(uploaded, matte)
         with self._telemetry.stage("download"):
-            composite = self._matter.download(composite)
+            if not self._sink.takes_from_device(composite):
+                composite = self._matter.download(composite)
         return dataclasses.replace(composite, source=frame)
 
     def _write(self) -> None:
         """queue -> sink."""
         try:
-            while (composite := self._composed.get()) is not None:
-                with self._telemetry.stage("sink"):
-                    self._sink.write(composite)
-                self._note_arrival(composite)
+            with open_lane(self._device) as lane:
+                while (composed := self._composed.get()) is not None:
+                    with self._telemetry.stage("sink"):
+                        composite = lane.wait(composed)
+                        self._sink.write(composite)
+                    self._note_arrival(composite)
         except BaseException as caught:
             self._write_error = caught
             self._composed.cancel()
 
     # ── starting, stopping, ending ───────────────────────────────────────────────────────────
 
-    def _next_frame(self) -> Frame | None:
+    def _next_frame(self) -> Handed[Frame] | None:
         while True:
             if self._stop.aborted or (self._live and self._is_over()):
                 self._grabbed.cancel()  # a live frame that nobody took yet is not missed
@@ -271,6 +287,7 @@ class Pipeline:
         error = self._end_sink(error) or error
         self._compositor.close()
         self._matter.close()
+        self._seat.close()
         return error
 
     def _end_sink(self, error: BaseException | None) -> BaseException | None:

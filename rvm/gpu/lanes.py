@@ -55,6 +55,12 @@ class Lane:
         """Nothing to leave on the CPU."""
 
 
+def gpu_of(plane: object) -> str | None:
+    """The CUDA device on which a plane lies, as torch writes it; None anywhere else."""
+    name = str(getattr(plane, "device", "cpu"))
+    return name if name.startswith("cuda") else None
+
+
 def open_lane(device: str, *, decodes: bool = False) -> Lane:
     """A lane for one thread, to be entered by that thread.
 

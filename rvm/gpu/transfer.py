@@ -100,4 +100,4 @@ def _copied(array: npt.NDArray[Any], device: torch.device) -> Tensor:
 @functools.cache
 def _copy_stream(device: torch.device, way: Literal["up", "down"]) -> torch.cuda.Stream:
     """One stream for each direction of a device: its two copy engines work side by side."""
-    return torch.cuda.Stream(device)
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]

@@ -55,6 +55,7 @@ class Codec:
         options: always set.
         tag: code of the sample entry in MP4 and MOV, where players insist on one.
         format_names: FFmpeg's names where the encoder takes another form of a layout.
+        on_gpu: it encodes on an NVIDIA GPU, and takes 4:2:0 pictures that lie there.
     """
 
     name: str
@@ -76,6 +77,7 @@ class Codec:
     options: Mapping[str, str] = field(default_factory=dict)
     tag: str = ""
     format_names: Mapping[str, str] = field(default_factory=dict)
+    on_gpu: bool = False
 
     def native_format(self, name: str) -> str:
         """FFmpeg's name of an entry of `formats`, as this encoder takes it."""
@@ -191,18 +193,18 @@ CODECS: Mapping[str, Codec] = {
         Codec(
             "h264_nvenc", "h264_nvenc", _MP4, ("yuv420p", "yuv444p"), presets=_NVENC_PRESETS,
             preset="p5", crf=(0, 20, 51), crf_option="cq", even=True, reorders=True,
-            says_aspect=True, options=_NVENC,
+            says_aspect=True, options=_NVENC, on_gpu=True,
         ),
         Codec(
             "hevc_nvenc", "hevc_nvenc", _MP4, ("yuv420p", "yuv420p10", "yuv444p"),
             presets=_NVENC_PRESETS, preset="p5", crf=(0, 22, 51), crf_option="cq", even=True,
             reorders=True, says_aspect=True, options=_NVENC, tag="hvc1",
-            format_names=_NVENC_DEEP,
+            format_names=_NVENC_DEEP, on_gpu=True,
         ),
         Codec(
             "av1_nvenc", "av1_nvenc", ("mp4", "mkv", "webm"), _420_TO_10, presets=_NVENC_PRESETS,
             preset="p5", crf=(0, 26, 63), crf_option="cq", even=True, options=_NVENC,
-            format_names=_NVENC_DEEP,
+            format_names=_NVENC_DEEP, on_gpu=True,
         ),
     )
 }  # fmt: skip

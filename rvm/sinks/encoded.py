@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import av
 
 from rvm.errors import InputError, OutputError
+from rvm.gpu.lanes import gpu_of
 from rvm.media.encode import set_tags, tags_for, to_video_frame
 from rvm.media.open import MEDIA_FAILURES
 from rvm.sinks.codecs import CONTAINERS, Codec, choose_codec, choose_format, quiet_encoders
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
     from rvm.frame import Frame, PixelFormat
+    from rvm.gpu.nvenc import NvencFeeder
     from rvm.sinks.hints import SourceHints
 
 logger = logging.getLogger(__name__)
@@ -69,6 +71,7 @@ class Encoding:
         bitrate: bits a second instead of `crf`.
         preset: the encoder's speed preset; None: the codec's default.
         threads: encoder threads; 0: see `rvm.threads`.
+        gpu: number of the GPU for encoders that work on one.
     """
 
     codec: str = "auto"
@@ -76,6 +79,7 @@ class Encoding:
     bitrate: int | None = None
     preset: str | None = None
     threads: int = 0
+    gpu: int = 0
 
 
 class EncodedFile:
@@ -131,11 +135,20 @@ class EncodedFile:
             self._release()
             raise
         self._stream: VideoStream
+        self._feeder: NvencFeeder | None = None
         self._ended = False
         self._clock = OutputClock(hints.frame_rate)
         self._size = (0, 0)
 
     # ── the three calls ──────────────────────────────────────────────────────────────────────
+
+    def takes_from_device(self, frame: Frame) -> bool:
+        """Whether the encoder takes this frame where it is, on a GPU, with nothing to convert."""
+        codec = self._codec
+        if not codec.on_gpu or gpu_of(frame.planes[0]) is None or self._alpha or self._gray:
+            return False
+        _, stored = choose_format(codec, frame.format, alpha=False, preset=self._encoding.preset)
+        return stored == frame.format and stored.chroma_shift == (1, 1)
 
     def write(self, frame: Frame) -> None:
         """Encode one frame.
@@ -153,9 +166,12 @@ class EncodedFile:
         with self._translated():
             if self._container is None:
                 self._begin(frame)
-            picture = to_video_frame(frame, self._format, padded_size=self._padded, tags=self._tags)
+            picture = self._picture(frame)
             picture.pts, picture.time_base, picture.duration = self._clock.stamp(frame)
-            self._mux(self._stream.encode(picture))
+            opened = self._stream.codec_context.is_open
+            with contextlib.nullcontext() if opened else self._opening():
+                packets = self._stream.encode(picture)
+            self._mux(packets)
 
     def close(self) -> None:
         """Finish the file and give it its final name. Idempotent.
@@ -220,17 +236,25 @@ class EncodedFile:
             container_options=self._container_options(),
         )  # fmt: skip
         self._size = frame.size
+        if self.takes_from_device(frame):
+            from rvm.gpu.nvenc import NvencFeeder
+
+            self._feeder = NvencFeeder(frame, self._padded)
         self._stream = self._add_video(self._container, frame)
         if self._passthrough is not None:
             self._stream.metadata.update(self._passthrough.video_tags())
             self._passthrough.attach(self._container, self._extension, origin)
-        self._open_encoder()
-        self._container.start_encoding()
+        if self._feeder is None:  # else it opens with its first picture
+            with self._opening():
+                self._stream.codec_context.open()
+            self._container.start_encoding()
 
-    def _open_encoder(self) -> None:
+    @contextlib.contextmanager
+    def _opening(self) -> Iterator[None]:
+        """The encoder is opened inside."""
         quiet_encoders()
         try:
-            self._stream.codec_context.open()
+            yield
         except MEDIA_FAILURES as error:
             width, height = self._padded
             raise OutputError(
@@ -250,11 +274,12 @@ class EncodedFile:
         return {**_MOV_OPTIONS, **fragments, "movie_timescale": str(scale)}
 
     def _choose_format(self, frame: Frame) -> None:
-        codec, pixels = self._codec, frame.format
-        wanted = self._encoding
+        codec, pixels, wanted = self._codec, frame.format, self._encoding
         self._format, stored = choose_format(codec, pixels, alpha=self._alpha, preset=wanted.preset)
         full = self._alpha or stored.chroma_shift == (0, 0)
         self._options = codec.encoder_options(wanted.crf, wanted.bitrate, wanted.preset, full=full)
+        if codec.on_gpu:
+            self._options["gpu"] = str(wanted.gpu)
         if self._gray and codec.name == "ffv1":
             self._format = "gray"
         self._tags = tags_for(stored, frame, limited_only=codec.limited_only)
@@ -296,7 +321,7 @@ class EncodedFile:
             height=self._padded[1], time_base=self._clock.time_base,
         )  # fmt: skip
         context: Any = stream.codec_context
-        context.pix_fmt = self._format
+        context.pix_fmt = self._format if self._feeder is None else self._feeder.pix_fmt
         context.thread_count = self._encoding.threads or thread_shares().encoder
         if self._codec.reorders and self._extension not in ("mkv", "webm"):
             context.gop_size = max(1, round(rate * _AT_KEY_FRAMES_SECONDS))
@@ -309,7 +334,14 @@ class EncodedFile:
             context.sample_aspect_ratio = frame.sample_aspect
         return stream  # type: ignore[return-value]
 
-    # ── packets, times, ending ───────────────────────────────────────────────────────────────
+    # ── pictures, packets, times, ending ─────────────────────────────────────────────────────
+
+    def _picture(self, frame: Frame) -> av.VideoFrame:
+        if self._feeder is None or not self.takes_from_device(frame):
+            return to_video_frame(frame, self._format, padded_size=self._padded, tags=self._tags)
+        picture = self._feeder.picture(frame)
+        set_tags(picture, self._tags)
+        return picture
 
     def _mux(self, packets: Iterable[Packet[Any]]) -> None:
         container = self._container

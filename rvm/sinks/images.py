@@ -93,6 +93,10 @@ class StillImage:
         self._written = False
         self._ended = False
 
+    def takes_from_device(self, frame: Frame) -> bool:
+        """Picture files are made in main memory."""
+        return False
+
     def write(self, frame: Frame) -> None:
         """Write the picture; a second one is a `UsageError`."""
         if self._written:
@@ -144,6 +148,10 @@ class ImageSequence:
         self._part = self._claim()
         self._count = 0
         self._ended = False
+
+    def takes_from_device(self, frame: Frame) -> bool:
+        """Picture files are made in main memory."""
+        return False
 
     def write(self, frame: Frame) -> None:
         """Write the next picture. Sizes may differ from picture to picture."""

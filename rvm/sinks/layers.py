@@ -31,6 +31,9 @@ class FrameWriter(Protocol):
 
     notes: list[str]
 
+    def takes_from_device(self, frame: Frame) -> bool:
+        """Whether `write` wants this frame's tensors where they are, on a GPU."""
+
     def write(self, frame: Frame) -> None:
         """Take one frame."""
 
@@ -48,6 +51,11 @@ class LayerSink(Sink):
         self._layer = layer
         self._writer = writer
         self.notes = tuple(writer.notes)
+
+    def takes_from_device(self, composite: Composite) -> bool:
+        """If the writer does; layers that are made of something else do not need the picture."""
+        shows_picture = self._layer is picture_layer
+        return not shows_picture or self._writer.takes_from_device(composite.picture)
 
     def write(self, composite: Composite) -> None:
         """Take one frame."""

@@ -33,6 +33,10 @@ class TeeSink(Sink):
         self._failed: Sink | None = None
         self._collect_notes()
 
+    def takes_from_device(self, composite: Composite) -> bool:
+        """If every member does: else it is fetched once for all."""
+        return all(sink.takes_from_device(composite) for sink in self.sinks)
+
     def write(self, composite: Composite) -> None:
         """Write into every member; the first that fails ends it."""
         for sink in self.sinks:
