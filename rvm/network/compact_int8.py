@@ -1,0 +1,100 @@
+"""The compact network with 8-bit convolutions, and float ones wherever 8 bits would hurt.
+
+Post-training quantisation in ONNX Runtime's QDQ form: weights per output channel and symmetric,
+activations per tensor, their ranges taken from real frames (Jacob et al., CVPR 2018, section 2).
+The recurrent gates, the head and the guided filter stay in floating point: their errors would be
+fed back or end up in the matte as steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnxruntime as ort
+from onnxruntime.quantization import (
+    CalibrationDataReader,
+    CalibrationMethod,
+    QuantFormat,
+    QuantType,
+    quantize_static,
+)
+
+from rvm.network.compact_export import STATE_INPUTS
+
+Feeds = dict[str, npt.NDArray[np.float32]]
+
+PARTS = (
+    "down5", "down4", "down3", "down2", "stem", "to_decoder", "up3/mix", "up2/mix", "up1/mix",
+)  # fmt: skip
+"""What may be quantised, by the names of layers; most of the arithmetic is in the first four."""
+
+
+class Recorded(CalibrationDataReader):  # type: ignore[misc]
+    """Hands recorded inputs to the calibration, one by one."""
+
+    def __init__(self, feeds: Iterable[Feeds]) -> None:
+        self._left = iter(feeds)
+
+    def get_next(self) -> Feeds | None:
+        """The next frame with its state; None at the end."""
+        return next(self._left, None)
+
+
+def record_feeds(
+    model: Path, sequences: Iterable[Sequence[npt.NDArray[np.float32]]]
+) -> Iterator[Feeds]:
+    """What the float network is fed on real sequences, its own state included.
+
+    Args:
+        model: the ``core`` form.
+        sequences: small frames [1,3,h,w] RGB 0..1, in order.
+    """
+    session = ort.InferenceSession(str(model), providers=["CPUExecutionProvider"])
+    outputs = [name.replace("i", "o") for name in STATE_INPUTS]
+    for frames in sequences:
+        state: list[Any] = [np.zeros((1, 1, 1, 1), np.float32)] * len(STATE_INPUTS)
+        for frame in frames:
+            feeds = {"src_small": frame, **dict(zip(STATE_INPUTS, state, strict=True))}
+            yield feeds
+            state = session.run(outputs, feeds)
+
+
+def convolutions(model: Path, parts: Sequence[str]) -> list[str]:
+    """Names of the dense convolutions that belong to some parts."""
+    found = []
+    for node in onnx.load(str(model)).graph.node:
+        grouped = any(a.name == "group" and a.i > 1 for a in node.attribute)
+        if node.op_type == "Conv" and not grouped:
+            path = node.name.removeprefix("/network/")
+            if any(path.startswith(f"{part}/") for part in parts):
+                found.append(node.name)
+    return found
+
+
+def quantise(model: Path, target: Path, feeds: Sequence[Feeds], parts: Sequence[str]) -> None:
+    """Write the 8-bit twin of a ``core`` file; what is at ``target`` is replaced.
+
+    Weights keep to 7 bits: processors without VNNI add two products in 16 bits, and would clip.
+    """
+    quantize_static(
+        str(model),
+        str(target),
+        Recorded(feeds),
+        quant_format=QuantFormat.QDQ,
+        nodes_to_quantize=convolutions(model, parts),
+        activation_type=QuantType.QUInt8,
+        weight_type=QuantType.QInt8,
+        per_channel=True,
+        reduce_range=True,
+        calibrate_method=CalibrationMethod.MinMax,
+    )
+    written = onnx.load(str(target))
+    before = {p.key: p.value for p in onnx.load(str(model)).metadata_props}
+    onnx.helper.set_model_props(written, before)
+    onnx.checker.check_model(written)
+    onnx.save(written, str(target))

@@ -1,0 +1,65 @@
+"""Eight bits where they do not hurt: which layers, and how far the mattes move."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnxruntime as ort
+import pytest
+import torch
+
+from rvm.network.compact import CompactConfig, CompactMatting
+from rvm.network.compact_export import export_core
+from rvm.network.compact_int8 import PARTS, Feeds, convolutions, quantise, record_feeds
+
+SMALL = CompactConfig((8, 8, 16, 16, 16), (1, 1, 1, 1), (8, 8, 8, 16, 16))
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("int8") / "core.onnx"
+    export_core(CompactMatting(SMALL).eval(), path)
+    return path
+
+
+def frames(count: int) -> list[npt.NDArray[np.float32]]:
+    rng = np.random.default_rng(1)
+    return [rng.random((1, 3, 64, 96), np.float32) for _ in range(count)]
+
+
+def run(model: Path, feeds: Sequence[Feeds]) -> npt.NDArray[np.float32]:
+    session = ort.InferenceSession(str(model), providers=["CPUExecutionProvider"])
+    found: list[Any] = [session.run(["pha"], dict(feed))[0] for feed in feeds]
+    return np.stack(found)
+
+
+def test_feeds_carry_the_networks_own_state(model: Path) -> None:
+    feeds = list(record_feeds(model, [frames(3)]))
+    assert not feeds[0]["r1i"].any()
+    session = ort.InferenceSession(str(model), providers=["CPUExecutionProvider"])
+    after_first: Any = session.run(["r1o"], dict(feeds[0]))[0]
+    np.testing.assert_array_equal(feeds[1]["r1i"], after_first)
+
+
+def test_gates_head_and_depthwise_convolutions_stay_in_floating_point(model: Path) -> None:
+    chosen = convolutions(model, PARTS)
+    assert any("down4" in name for name in chosen)
+    assert not any(word in name for name in chosen for word in ("gru", "head", "depthwise"))
+    assert convolutions(model, ["stem"]) == [n for n in chosen if "/stem/" in n]
+
+
+def test_the_twin_keeps_contract_and_mattes(model: Path, tmp_path: Path) -> None:
+    feeds = list(record_feeds(model, [frames(4)]))
+    target = tmp_path / "int8.onnx"
+    quantise(model, target, feeds, PARTS)
+    written = onnx.load(str(target))
+    assert {p.key: p.value for p in written.metadata_props}["rvm.contract"] == "rvm-compact-core"
+    assert sum(node.op_type == "QuantizeLinear" for node in written.graph.node) > 5
+    difference = np.abs(run(target, feeds) - run(model, feeds))
+    assert 0 < difference.mean() < 0.01
