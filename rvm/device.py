@@ -86,14 +86,39 @@ def choose_precision(wanted: str, device: Device) -> Precision:
 @functools.cache
 def cuda_gpu_count() -> int:
     """How many GPUs the NVIDIA driver shows to this process; 0 without a driver."""
-    try:
-        driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
-        count = ctypes.c_int(0)
-        if driver.cuInit(0) != 0 or driver.cuDeviceGetCount(ctypes.byref(count)) != 0:
-            return 0
-    except (OSError, AttributeError):
+    driver = _cuda_driver()
+    count = ctypes.c_int(0)
+    if driver is None or driver.cuDeviceGetCount(ctypes.byref(count)) != 0:
         return 0
     return count.value
+
+
+def cuda_gpu_name(index: int = 0) -> str:
+    """What the driver calls a GPU, for instance "NVIDIA H200"; "" without one."""
+    driver, gpu, name = _cuda_driver(), ctypes.c_int(0), ctypes.create_string_buffer(256)
+    if driver is None or driver.cuDeviceGet(ctypes.byref(gpu), index) != 0:
+        return ""
+    if driver.cuDeviceGetName(name, len(name), gpu) != 0:
+        return ""
+    return name.value.decode(errors="replace")
+
+
+def cuda_driver_version() -> str:
+    """The CUDA version the NVIDIA driver supports, for instance "12.8"; "" without a driver."""
+    driver, version = _cuda_driver(), ctypes.c_int(0)
+    if driver is None or driver.cuDriverGetVersion(ctypes.byref(version)) != 0:
+        return ""
+    return f"{version.value // 1000}.{version.value % 1000 // 10}"
+
+
+@functools.cache
+def _cuda_driver() -> ctypes.CDLL | None:
+    """The NVIDIA driver's library, ready for use; None where there is none that works."""
+    try:
+        driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+        return driver if driver.cuInit(0) == 0 else None
+    except (OSError, AttributeError):
+        return None
 
 
 def has_mps() -> bool:

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 
 from rvm.errors import ModelError
+from rvm.gpu.memory import StepDown
 from rvm.matting.base import Engine, EngineInfo
 from rvm.matting.contracts import choose_contract
 from rvm.matting.onnx_file import OnnxOutline, read_outline
@@ -72,6 +73,9 @@ class GraphRunner(ABC):
     def to_numpy(self, state: Any) -> Array:
         """A state as an array in main memory."""
 
+    def free(self) -> None:
+        """Give back what is kept only for speed; the next run makes it again."""
+
     @abstractmethod
     def close(self) -> None:
         """Free the graph. Idempotent."""
@@ -106,11 +110,19 @@ class GraphEngine(Engine):
             name, engine, runner.device, runner.provider, self._precision(entry), reason
         )
         self.scales = self.contract.scales
+        self._scale = self.scales[0]
+        self._memory = StepDown(runner.device, self.scales)
         self._warned = False
 
     def step(self, frame: Frame, state: State | None) -> tuple[Matte, State]:
-        """See `Engine.step`."""
+        """See `Engine.step`. Where memory is short, the network's picture gets smaller."""
+        return self._memory.run(
+            lambda scale: self._step(frame, state, scale), self._runner.free, self._scale
+        )
+
+    def _step(self, frame: Frame, state: State | None, scale: float) -> tuple[Matte, State]:
         contract = self.contract
+        contract.scale = scale
         tensors = tensors_for(self, frame, state)
         seen = contract.seen_size(frame)
         if tensors is None:
@@ -140,7 +152,7 @@ class GraphEngine(Engine):
     def rescale(self, scale: float) -> None:
         """See `Engine.rescale`."""
         super().rescale(scale)
-        self.contract.scale = scale
+        self._scale = scale
 
     def coefficients(self, state: State | None) -> Coefficients | None:
         """See `Engine.coefficients`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import OrderedDict
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +12,16 @@ import onnxruntime as ort
 
 from rvm.device import Device, choose_threads
 from rvm.errors import DeviceError, ModelError
+from rvm.gpu.memory import is_out_of_memory
 from rvm.matting.contracts import Port
 from rvm.matting.graph import GraphEngine, GraphRunner, check_graph, first_line, graph_failed
+from rvm.matting.onnxruntime_providers import providers_for
+from rvm.matting.onnxruntime_static import (
+    Layout,
+    StaticGraph,
+    fixed_dimensions,
+    layout_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,12 +36,18 @@ _DTYPES: dict[str, np.dtype[Any]] = {
     "tensor(float16)": np.dtype(np.float16),
     "tensor(uint8)": np.dtype(np.uint8),
 }
+#: Sizes whose sessions are kept: those that the governor moves between.
+_KEPT_GRAPHS = 3
 _ERRORS_ONLY = 3
 _NOTHING = 4
 
 
 class OnnxRuntimeRunner(GraphRunner):
-    """A graph in one ONNX Runtime session.
+    """A graph in ONNX Runtime.
+
+    On the CPU, and for models whose ratio is an input, one session takes any size. On a GPU, every
+    size gets a session of its own with fixed shapes (`onnxruntime_static`), captured as a CUDA
+    graph where ONNX Runtime can.
 
     Args:
         data: the whole model, already checked (`check_graph`).
@@ -40,6 +55,8 @@ class OnnxRuntimeRunner(GraphRunner):
         device: where to run.
         threads: threads on the CPU.
         tensorrt: put TensorRT before CUDA (it compiles the graph at the first frame of a size).
+        static: fix shapes; None means on a GPU.
+        capture: let CUDA capture what has fixed shapes.
 
     Raises:
         ModelError: ONNX Runtime cannot load the graph.
@@ -47,11 +64,22 @@ class OnnxRuntimeRunner(GraphRunner):
     """
 
     def __init__(
-        self, data: bytes, name: str, device: Device, threads: int, tensorrt: bool = False
+        self,
+        data: bytes,
+        name: str,
+        device: Device,
+        threads: int,
+        tensorrt: bool = False,
+        *,
+        static: bool | None = None,
+        capture: bool = True,
     ) -> None:
         self._name = name
-        providers = _providers(device, tensorrt)
-        self._session = _open(data, name, providers, threads)
+        self._data = data
+        self._threads = threads
+        self._device = device
+        self._tensorrt = tensorrt
+        self._session = _open(data, name, providers_for(device, tensorrt), threads)
         self.provider = self._session.get_providers()[0]
         if device.kind == "cuda" and self.provider == "CPUExecutionProvider":
             raise DeviceError(
@@ -61,8 +89,15 @@ class OnnxRuntimeRunner(GraphRunner):
         self.device = "cpu" if self.provider == "CPUExecutionProvider" else device.name
         # Where states stay between frames.
         self._home = ("cuda", device.index) if device.kind == "cuda" else ("cpu", 0)
-        self.ports = {i.name: _port(name, i) for i in self._session.get_inputs()}
-        self.output_names = tuple(o.name for o in self._session.get_outputs())
+        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        self.ports = {i.name: _port(name, i) for i in inputs}
+        self.output_names = tuple(o.name for o in outputs)
+        self._symbols = {i.name: tuple(i.shape) for i in inputs}
+        self._dtypes = {a.name: _DTYPES[a.type] for a in (*inputs, *outputs) if a.type in _DTYPES}
+        wanted = device.kind == "cuda" if static is None else static
+        self._static = wanted and "downsample_ratio" not in self.ports
+        self._capture = capture and device.kind == "cuda"
+        self._graphs: OrderedDict[tuple[Any, ...], StaticGraph] = OrderedDict()
         self._buffers: dict[str, Array] = {}
         self._shapes: tuple[tuple[int, ...], ...] = ()
 
@@ -76,6 +111,10 @@ class OnnxRuntimeRunner(GraphRunner):
         """See `GraphRunner.run`."""
         if self._session is None:
             raise ModelError(f"{self._name} was closed")
+        if self._static:
+            fixed = self._run_static(feeds, states, wanted, state_outputs)
+            if fixed is not None:
+                return fixed
         shapes = tuple(array.shape for array in feeds.values())
         if shapes != self._shapes:
             self._buffers, self._shapes = {}, shapes
@@ -86,12 +125,12 @@ class OnnxRuntimeRunner(GraphRunner):
             if isinstance(state, np.ndarray):
                 binding.bind_cpu_input(name, state)
             else:
-                binding.bind_ortvalue_input(name, state)
+                binding.bind_ortvalue_input(name, getattr(state, "value", state))
         for name in wanted:
             self._bind_output(binding, name)
         for name in state_outputs:
             binding.bind_output(name, *self._home)
-        self._run(binding)
+        self._execute(self._session, binding, None)
         results = binding.get_outputs()
         arrays = dict(zip(wanted, results, strict=False))
         return self._collect(arrays), tuple(results[len(wanted) :])
@@ -104,10 +143,73 @@ class OnnxRuntimeRunner(GraphRunner):
         """See `GraphRunner.to_numpy`."""
         return np.asarray(state if isinstance(state, np.ndarray) else state.numpy())
 
+    def free(self) -> None:
+        """See `GraphRunner.free`."""
+        self._graphs.clear()
+        self._buffers, self._shapes = {}, ()
+
     def close(self) -> None:
         """See `GraphRunner.close`."""
         self._session = None
         self._buffers = {}
+        self._graphs.clear()
+
+    def _run_static(
+        self,
+        feeds: Mapping[str, Array],
+        states: Mapping[str, Any],
+        wanted: Sequence[str],
+        state_outputs: Sequence[str],
+    ) -> tuple[dict[str, Array], tuple[Any, ...]] | None:
+        """With fixed shapes; None, and never again, where the model cannot have them."""
+        key = tuple(array.shape for array in feeds.values())
+        graph = self._graphs.get(key) or self._make_graph(feeds, states, wanted, state_outputs)
+        if graph is None:
+            self._static = False
+            return None
+        self._graphs[key] = graph
+        self._graphs.move_to_end(key)
+        if len(self._graphs) > _KEPT_GRAPHS:
+            self._graphs.popitem(last=False)
+        try:
+            return graph.run(feeds, states, state_outputs, self._execute)
+        except ModelError as error:
+            if not self._capture:
+                raise
+            self._stop_capturing(error)
+        return self._run_static(feeds, states, wanted, state_outputs)
+
+    def _make_graph(
+        self,
+        feeds: Mapping[str, Array],
+        states: Mapping[str, Any],
+        wanted: Sequence[str],
+        state_outputs: Sequence[str],
+    ) -> StaticGraph | None:
+        if any(name not in self._dtypes for name in (*wanted, *state_outputs)):
+            return None
+        probe = _open(self._data, self._name, ["CPUExecutionProvider"], self._threads)
+        layout = layout_of(probe, feeds, states, wanted, state_outputs)
+        sizes = fixed_dimensions(self.ports, self._symbols, layout, tuple(states))
+        if sizes is None:
+            return None
+        try:
+            return self._static_graph(layout, sizes)
+        except ModelError as error:
+            if not self._capture:
+                raise
+            self._stop_capturing(error)
+        return self._static_graph(layout, sizes)
+
+    def _static_graph(self, layout: Layout, sizes: Mapping[str, int]) -> StaticGraph:
+        providers = providers_for(self._device, self._tensorrt, capture=self._capture)
+        session = _open(self._data, self._name, providers, self._threads, sizes)
+        return StaticGraph(session, layout, self._dtypes, self._home, capture=self._capture)
+
+    def _stop_capturing(self, error: ModelError) -> None:
+        logger.info("no CUDA graph is used: %s", error)
+        self._capture = False
+        self._graphs.clear()
 
     def _bind_output(self, binding: Any, name: str) -> None:
         buffer = self._buffers.get(name)
@@ -125,12 +227,22 @@ class OnnxRuntimeRunner(GraphRunner):
                 self._buffers[name] = np.array(value.numpy(), order="C")
         return {name: self._buffers[name] for name in values}
 
-    def _run(self, binding: Any) -> None:
+    def _execute(self, session: Any, binding: Any, options: Any) -> None:
+        """Run what is bound.
+
+        Raises:
+            DeviceError: the device failed; out of memory is a `RuntimeError` among its causes.
+            ModelError: anything else.
+        """
         try:
-            self._session.run_with_iobinding(binding)
+            session.run_with_iobinding(binding, options)
         except Exception as error:  # the runtime's own classes are not public
             text = first_line(error)
-            if "memory" in text.lower() or "CUDA" in text:
+            # They derive from Exception alone; who looks for want of memory knows RuntimeError.
+            cause = RuntimeError(str(error))
+            if is_out_of_memory(cause):
+                raise DeviceError(f"{self.provider} failed: {text}") from cause
+            if "CUDA" in text and not self._capture:
                 raise DeviceError(f"{self.provider} failed: {text}") from error
             raise ModelError(f"{self._name} failed on this frame: {text}") from error
 
@@ -163,54 +275,17 @@ def open_onnxruntime(
     return GraphEngine(runner, name=name, engine=engine, entry=entry, ratio=ratio, reason=reason)
 
 
-def available_providers() -> tuple[str, ...]:
-    """Execution providers that this build of ONNX Runtime was made with."""
-    return tuple(ort.get_available_providers())
-
-
-def _providers(device: Device, tensorrt: bool) -> list[Any]:
-    built = available_providers()
-    chosen: list[Any] = []
-    if device.kind == "cuda":
-        if "CUDAExecutionProvider" not in built:
-            raise DeviceError("this ONNX Runtime has no CUDA; install onnxruntime-gpu")
-        _preload_cuda()
-        if tensorrt:
-            chosen.append(("TensorrtExecutionProvider", _tensorrt_options(device, built)))
-        # HEURISTIC: the exhaustive search for convolutions runs anew for every size, and the
-        # default algorithm was measured up to 50 times slower (onnxruntime issue 10303).
-        options = {"device_id": device.index, "cudnn_conv_algo_search": "HEURISTIC"}
-        chosen.append(("CUDAExecutionProvider", options))
-    elif device.kind == "mps" and "CoreMLExecutionProvider" in built:
-        chosen.append("CoreMLExecutionProvider")
-    chosen.append("CPUExecutionProvider")
-    return chosen
-
-
-def _tensorrt_options(device: Device, built: Sequence[str]) -> dict[str, Any]:
-    if "TensorrtExecutionProvider" not in built:
-        raise DeviceError("this ONNX Runtime has no TensorRT; use --engine onnxruntime")
-    from rvm.matting.weights import download_dir
-
-    cache = download_dir() / "tensorrt"
-    cache.mkdir(parents=True, exist_ok=True)
-    return {
-        "device_id": device.index,
-        "trt_fp16_enable": True,
-        "trt_engine_cache_enable": True,
-        "trt_engine_cache_path": str(cache),
-    }
-
-
-def _preload_cuda() -> None:
-    """Let ONNX Runtime find the CUDA libraries that pip installed."""
-    preload = getattr(ort, "preload_dlls", None)
-    if preload is not None:
-        preload()
-
-
-def _open(data: bytes, name: str, providers: list[Any], threads: int) -> Any:
+def _open(
+    data: bytes,
+    name: str,
+    providers: list[Any],
+    threads: int,
+    sizes: Mapping[str, int] | None = None,
+) -> Any:
+    """A session; `sizes` fixes symbolic dimensions by name."""
     options = ort.SessionOptions()
+    for dimension, size in (sizes or {}).items():
+        options.add_free_dimension_override_by_name(dimension, size)
     # Its warnings are about the model's author or a missing GPU; what matters is raised.
     options.log_severity_level = _NOTHING if len(providers) > 1 else _ERRORS_ONLY
     options.intra_op_num_threads = threads

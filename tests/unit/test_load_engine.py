@@ -140,10 +140,10 @@ class TestChoice:
     def test_a_gpu_that_cannot_be_used_falls_back_when_automatic(
         self, tiny: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from rvm.matting import onnxruntime_engine
+        from rvm.matting import onnxruntime_providers
 
         monkeypatch.setattr(
-            onnxruntime_engine, "available_providers", lambda: ("CPUExecutionProvider",)
+            onnxruntime_providers, "available_providers", lambda: ("CPUExecutionProvider",)
         )
         engine = load_engine(tiny, engine="onnxruntime")
         assert engine.info.device == "cpu"
