@@ -77,10 +77,20 @@ def _area_weights(size: int, wanted: int, device: torch.device) -> Tensor:
 
 def affine(image: Tensor, matrix: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> Tensor:
     """[1, C, H, W] through an n x (C + 1) affine map, or n x C linear map -> [1, n, H, W]."""
-    channels = image.shape[1]
-    table = torch.from_numpy(np.ascontiguousarray(matrix, np.float32)).to(image.device)
-    bias = table[:, channels] if table.shape[1] > channels else None
-    return F.conv2d(image, table[:, :channels, None, None], bias)
+    _, channels, rows, columns = image.shape
+    table = _table(np.asarray(matrix, np.float32).tobytes(), matrix.shape[1], image.device)
+    # No convolution: on a GPU those may round what they are given to 10 bits (TF32).
+    mapped = table[:, :channels] @ image.reshape(channels, rows * columns)
+    if table.shape[1] > channels:
+        mapped += table[:, channels:]
+    return mapped.view(1, -1, rows, columns)
+
+
+@functools.lru_cache(maxsize=64)
+def _table(values: bytes, columns: int, device: torch.device) -> Tensor:
+    """float32 values as a matrix on a device, copied there once: copying waits for the device."""
+    array = np.frombuffer(values, np.float32).reshape(-1, columns).copy()
+    return torch.from_numpy(array).to(device)
 
 
 def _light_in_709(signal: Tensor, tags: ColourTags) -> Tensor:

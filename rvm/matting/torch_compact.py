@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from rvm.colour import torch_rgb
-from rvm.colour.ranges import effective_matrix, scales_and_offsets
+from rvm.colour.ranges import effective_matrix
 from rvm.errors import ModelError
+from rvm.gpu.graphs import Layout, Step, Tensors
+from rvm.gpu.kernels_refine import luma_alpha
 from rvm.matting.contracts import CompactContract
+from rvm.matting.contracts.compact import SCALES
 from rvm.matting.graph import first_line
-from rvm.matting.refine import LUMA_709, display_luma
-from rvm.matting.torch_engine import Result, States, TorchModel, alpha_to_bytes
-from rvm.network.compact import CompactConfig, CompactMatting, zero_state
+from rvm.matting.torch_engine import TorchModel
+from rvm.matting.torch_picture import luma_guide, network_picture
+from rvm.network.compact import CompactConfig, CompactMatting
 
 if TYPE_CHECKING:
     from rvm.frame import Frame
@@ -24,7 +25,13 @@ if TYPE_CHECKING:
 
 
 class CompactModel(TorchModel):
-    """See `rvm.network.compact` and, for the way to full size, `rvm.matting.refine`."""
+    """See `rvm.network.compact` and, for the way to full size, `rvm.matting.refine`.
+
+    Its picture is [1, 3, h, w], or [1, 4, h, w] with the frame's own luma where that weighs
+    colours otherwise than the network's (see `rvm.matting.refine.match_luma`).
+    """
+
+    scales = SCALES
 
     def __init__(
         self,
@@ -34,27 +41,47 @@ class CompactModel(TorchModel):
         dtype: torch.dtype,
         device: torch.device,
     ) -> None:
+        luma = network.luma.to(device, torch.float32)
         self._network = network.to(device=device, dtype=dtype).eval()
+        self._network.luma = luma  # the guided filter stays in single precision
+        if device.type == "cuda":
+            self._network.to(memory_format=torch.channels_last)
         self._entry = entry
         self._ratio = ratio
         self._dtype = dtype
 
-    def __call__(self, frame: Frame, states: States | None) -> Result:
-        """See `TorchModel`."""
-        size = CompactContract.size_for(frame, self._ratio, self._entry)
-        seen = torch_rgb.network_rgb(frame, *size)
-        states = states or tuple(zero.to(seen.device, self._dtype) for zero in zero_state())
-        out = self._network(seen.to(self._dtype), states)
-        scale, offset = out.alpha_scale.float(), out.alpha_offset.float()
-        guide = _luma(frame)
-        if effective_matrix(frame.format, frame.colour) not in ("bt709", "rgb"):
-            own = torch_rgb.resample(guide, *size)
-            offset = offset + scale * (torch_rgb.affine(seen, LUMA_709.astype("float64")) - own)
-        planes = torch.nan_to_num(torch.cat([scale, offset], 1), 0.0, 0.0, 0.0)
-        planes = F.interpolate(planes, guide.shape[-2:], mode="bilinear", align_corners=False)
-        alpha = alpha_to_bytes((planes[:, :1] * guide + planes[:, 1:])[0, 0])
-        residual = torch.nan_to_num(out.fgr_residual[0].float(), 0.0, 0.0, 0.0)
-        return alpha, residual.permute(1, 2, 0).contiguous(), tuple(out.state)
+    def layout(self, frame: Frame, scale: float) -> Layout:
+        """See `TorchModel.layout`."""
+        width, height = CompactContract.size_for(frame, self._ratio, self._entry, scale)
+        same_luma = effective_matrix(frame.format, frame.colour) in ("bt709", "rgb")
+        states = self._network.state_shapes(1, height, width)
+        picture = (1, 3 if same_luma else 4, height, width)
+        return Layout(picture, torch.float32, tuple(states), self._dtype)
+
+    def picture(self, frame: Frame, layout: Layout, out: Tensor | None) -> Tensor:
+        """See `TorchModel.picture`."""
+        _, channels, height, width = layout.picture
+        return network_picture(frame, width, height, with_luma=channels == 4, out=out)
+
+    def network(self, layout: Layout, picture: Tensor, states: Tensors) -> tuple[Tensors, Tensors]:
+        """Outputs: slope and offset on the frame's luma [1, 2, h, w], and the residual."""
+        seen = picture[:, :3]
+        out = self._network(seen, states)
+        scale, offset = out.alpha_scale, out.alpha_offset
+        if layout.picture[1] == 4:
+            luma = (seen * self._network.luma).sum(1, keepdim=True)
+            offset = offset + scale * (luma - picture[:, 3:])
+        coefficients = _finite(torch.cat([scale, offset], 1)).contiguous()
+        residual = _finite(out.fgr_residual.float())
+        return (coefficients, residual), tuple(map(_finite, out.state))
+
+    def matte(self, frame: Frame, layout: Layout, step: Step) -> tuple[Tensor, Tensor | None]:
+        """See `TorchModel.matte`."""
+        coefficients, residual = step.outputs
+        alpha = luma_alpha(*luma_guide(frame), coefficients)
+        # Never a view of the output, not even where its memory lies in this order already.
+        small = residual[0].permute(1, 2, 0).clone(memory_format=torch.contiguous_format)
+        return alpha, small
 
 
 def build_compact(
@@ -78,13 +105,5 @@ def build_compact(
     return network
 
 
-def _luma(frame: Frame) -> Tensor:
-    """[1, 1, H, W] float32 in 0..1; the twin of `rvm.matting.refine.luma_guide`."""
-    code = torch_rgb.as_nchw(frame.planes[0])
-    if frame.format.family == "rgb":
-        code = torch_rgb.affine(code, LUMA_709.astype("float64"))
-    if frame.colour.is_hdr or frame.colour.transfer == "linear":
-        table = torch.from_numpy(display_luma(frame.format, frame.colour)).to(code.device)
-        return table[code.long()].to(torch.float32) / 255
-    scale, offset = scales_and_offsets(frame.format, frame.colour.range)
-    return (code - float(offset[0])) / float(scale[0])
+def _finite(tensor: Tensor) -> Tensor:
+    return torch.nan_to_num(tensor, 0.0, 0.0, 0.0)

@@ -22,20 +22,14 @@ from torch.nn import functional as F
 
 from rvm.colour import torch_rgb
 from rvm.device import Device, choose_precision, choose_threads
-from rvm.errors import DeviceError, ModelError, UsageError
+from rvm.errors import DeviceError, ModelError
 from rvm.frame import Matte
+from rvm.gpu.graphs import Capturer, CudaCapturer, GraphRunner, Layout, Step, Tensors
+from rvm.gpu.memory import StepDown
 from rvm.matting.base import Engine, EngineInfo
-from rvm.matting.contracts import auto_ratio
 from rvm.matting.graph import first_line
 from rvm.matting.state import RecurrentState, tensors_for
-from rvm.network import (
-    MattingNetwork,
-    architecture_of,
-    build_network,
-    downsampled_size,
-    load_weights,
-)
-from rvm.network import RecurrentState as NetworkState
+from rvm.network import architecture_of, build_network, load_weights
 
 if TYPE_CHECKING:
     from rvm.frame import Composite, Frame
@@ -43,60 +37,36 @@ if TYPE_CHECKING:
     from rvm.matting.weights import ModelEntry
 
 _DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
-_TINY = 1e-6
-States = tuple[Tensor, ...]
-#: alpha [H, W] uint8, foreground residual (h, w, 3) float32 or None, states
-Result = tuple[Tensor, Tensor | None, States]
 
 
 class TorchModel(ABC):
-    """One network with what it wants done before and after it, all on its device."""
+    """One network in three parts, of which the middle one can be a CUDA graph.
 
-    precisions: tuple[str, ...] = ("fp32", "fp16", "bf16")
+    All work on the device of the frame's planes, and none waits for it.
+    """
+
+    #: See `Engine.scales`.
+    scales: tuple[float, ...] = (1.0,)
 
     @abstractmethod
-    def __call__(self, frame: Frame, states: States | None) -> Result:
-        """Matte a frame whose planes are tensors on the network's device."""
+    def layout(self, frame: Frame, scale: float) -> Layout:
+        """What the network works on for such a frame.
 
+        Args:
+            scale: side of the network's picture over its best one, 0..1.
+        """
 
-class RvmModel(TorchModel):
-    """The reference network. It refines always, as the published ONNX files do."""
+    @abstractmethod
+    def picture(self, frame: Frame, layout: Layout, out: Tensor | None) -> Tensor:
+        """The network's picture of a frame, in `out` or a new tensor."""
 
-    def __init__(
-        self, network: MattingNetwork, ratio: float | None, dtype: torch.dtype, device: torch.device
-    ) -> None:
-        if ratio is not None and not 0 < ratio <= 1:
-            raise UsageError(f"downsample_ratio must be over 0 and at most 1, got {ratio}")
-        placed = network.to(device=device, dtype=dtype).eval()
-        self._network = placed.to(memory_format=torch.channels_last)
-        self._ratio = ratio
-        self._dtype = dtype
+    @abstractmethod
+    def network(self, layout: Layout, picture: Tensor, states: Tensors) -> tuple[Tensors, Tensors]:
+        """Small outputs and new states, finite; see `rvm.gpu.graphs.Network`."""
 
-    def __call__(self, frame: Frame, states: States | None) -> Result:
-        """See `TorchModel`."""
-        ratio = self._ratio or auto_ratio(*frame.size)
-        source = torch_rgb.network_rgb(frame, frame.width, frame.height)
-        source = source.to(self._dtype, memory_format=torch.channels_last)
-        memory = NetworkState(states) if states else None
-        out = self._network(source, memory, ratio, always_refine=True)
-        size = downsampled_size(frame.height, frame.width, ratio)
-        residual = reduce_residual(out.foreground - source, out.alpha.float(), size)
-        return alpha_to_bytes(out.alpha[0, 0]), residual, out.state.levels
-
-
-def alpha_to_bytes(alpha: Tensor) -> Tensor:
-    """Float 0..1 of any precision -> uint8, rounded to nearest; not a number becomes 0."""
-    return torch.nan_to_num(alpha.float(), 0.0).mul_(255).add_(0.5).clamp_(0, 255).to(torch.uint8)
-
-
-def reduce_residual(residual: Tensor, alpha: Tensor, size: tuple[int, int]) -> Tensor:
-    """[1, 3, H, W] by area to (h, w, 3) float32 of `size` (height, width), weighted by alpha.
-
-    The twin of `rvm.matting.contracts.reduce_residual`.
-    """
-    total = F.interpolate(alpha, size, mode="area").clamp_min_(_TINY)
-    small = F.interpolate(residual.float() * alpha, size, mode="area") / total
-    return torch.nan_to_num(small[0].permute(1, 2, 0), 0.0, 0.0, 0.0).contiguous()
+    @abstractmethod
+    def matte(self, frame: Frame, layout: Layout, step: Step) -> tuple[Tensor, Tensor | None]:
+        """alpha (H, W) uint8 and foreground residual (h, w, 3) float32 or None, in new memory."""
 
 
 class TorchEngine(Engine):
@@ -106,38 +76,100 @@ class TorchEngine(Engine):
         model: the network.
         info: what is reported.
         device: where it lies.
+        capturer: makes CUDA graphs of it, or None to run it piece by piece.
     """
 
-    def __init__(self, model: TorchModel, info: EngineInfo, device: torch.device) -> None:
-        self.info = info
+    def __init__(
+        self,
+        model: TorchModel,
+        info: EngineInfo,
+        device: torch.device,
+        capturer: Capturer | None = None,
+    ) -> None:
         self._model: TorchModel | None = model
+        self.info = info
+        self.scales = model.scales
         self._device = device
+        self._runner = GraphRunner(model.network, device, capturer)
+        self._memory = StepDown(info.device)
+        self._scale = 1.0
 
     def upload(self, frame: Frame) -> Frame:
         """See `Engine.upload`."""
-        return frame if self._device.type == "cpu" else torch_rgb.upload(frame, self._device)
+        if self._device.type == "cpu":
+            return frame
+        with on_device(self._device):
+            return torch_rgb.upload(frame, self._device)
 
     def download(self, composite: Composite) -> Composite:
         """See `Engine.download`. The matte stays until a sink asks for it; few do."""
-        return dataclasses.replace(composite, picture=torch_rgb.download(composite.picture))
+        with on_device(self._device):
+            return dataclasses.replace(composite, picture=torch_rgb.download(composite.picture))
+
+    def rescale(self, scale: float) -> None:
+        """See `Engine.rescale`."""
+        super().rescale(scale)
+        self._scale = scale
 
     def step(self, frame: Frame, state: State | None) -> tuple[Matte, State]:
-        """See `Engine.step`."""
+        """See `Engine.step`. Out of memory, the network's picture gets smaller, and stays so."""
         states = tensors_for(self, frame, state)
-        if self._model is None:
+        model = self._model
+        if model is None:
             raise ModelError(f"{self.info.model} was closed")
-        with torch.inference_mode(), _device_errors(self.info.device):
-            alpha, residual, new = self._model(torch_rgb.upload(frame, self._device), states)
-            new = tuple(torch.nan_to_num(tensor, 0.0, 0.0, 0.0) for tensor in new)
-        if self._device.type == "cpu":
-            matte = Matte(alpha.numpy(), None if residual is None else residual.numpy())
-        else:
-            matte = Matte(alpha, residual)
+
+        def attempt(scale: float) -> tuple[Matte, Tensors]:
+            return self._attempt(model, torch_rgb.upload(frame, self._device), states, scale)
+
+        with torch.inference_mode(), on_device(self._device), _device_errors(self.info.device):
+            matte, new = self._memory.run(attempt, self._free, self._scale)
         return matte, RecurrentState(self, frame.size, new)
 
     def close(self) -> None:
         """See `Engine.close`."""
         self._model = None
+        self._runner.close()
+
+    def _attempt(
+        self, model: TorchModel, frame: Frame, states: Tensors | None, scale: float
+    ) -> tuple[Matte, Tensors]:
+        layout = model.layout(frame, scale)
+        step = self._runner.run(
+            layout,
+            lambda out: model.picture(frame, layout, out),
+            None if states is None else resized(states, layout),
+        )
+        alpha, residual = model.matte(frame, layout, step)
+        if self._device.type == "cpu":
+            return Matte(alpha.numpy(), None if residual is None else residual.numpy()), step.states
+        return Matte(alpha, residual), step.states
+
+    def _free(self) -> None:
+        """Give back what torch and the graphs keep for speed."""
+        self._runner.clear()
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
+
+
+def resized(states: Tensors, layout: Layout) -> Tensors:
+    """States for a layout; the same tuple where they fit.
+
+    What they remember is about places, so for a network's picture of another size they are
+    resampled, as in `rvm.matting.graph.resized`.
+    """
+    if tuple(tuple(state.shape) for state in states) == layout.states:
+        return states
+    return tuple(
+        F.interpolate(state, tuple(shape[2:]), mode="bilinear", align_corners=False)
+        for state, shape in zip(states, layout.states, strict=True)
+    )
+
+
+@contextlib.contextmanager
+def on_device(device: torch.device) -> Iterator[None]:
+    """A CUDA device as the current one, so that streams and memory are its own."""
+    with torch.cuda.device(device) if device.type == "cuda" else contextlib.nullcontext():
+        yield
 
 
 def open_torch(
@@ -168,10 +200,11 @@ def open_torch(
         if "stem.0.weight" in tensors:
             from rvm.matting.torch_compact import CompactModel, build_compact
 
-            wanted = choose_precision(precision, Device("cpu")) if precision == "auto" else wanted
             compact = build_compact(tensors, metadata_of(data), name)
             model: TorchModel = CompactModel(compact, entry, ratio, _DTYPES[wanted], where)
         else:
+            from rvm.matting.torch_reference import RvmModel
+
             network = build_network(architecture_of(tensors))
             load_weights(network, tensors)
             model = RvmModel(network, ratio, _DTYPES[wanted], where)
@@ -179,7 +212,7 @@ def open_torch(
         torch.set_num_threads(choose_threads(threads))
     provider = f"torch {torch.__version__.partition('+')[0]}"
     info = EngineInfo(name, "torch", device.name, provider, wanted, reason)
-    return TorchEngine(model, info, where)
+    return TorchEngine(model, info, where, CudaCapturer(where) if where.type == "cuda" else None)
 
 
 def read_tensors(data: bytes, name: str, format: str) -> dict[str, Tensor]:
@@ -224,6 +257,7 @@ def _torch_device(device: Device) -> torch.device:
                 "use --device cpu"
             )
         torch.backends.cudnn.benchmark = True  # sizes stay the same from frame to frame
+        torch.backends.cudnn.allow_tf32 = False  # fp32 is asked for by who wants its digits
     return torch.device(device.name)
 
 

@@ -217,10 +217,16 @@ class CompactMatting(nn.Module):
 
         ``src_small`` [B*T,3,h,w] RGB 0..1, the frames of a sequence next to each other; ``state``
         four tensors as returned before, or zeros [1,1,1,1] each to begin.
+
+        Where the picture and :attr:`luma` are float32 and the weights are not, the guided filter
+        is float32 all the same: half precision has no digits left for a small variance.
         """
         if not torch.onnx.is_in_onnx_export():
             self._check(src_small, state, frames)
         x = src_small * 2 - 1
+        weights = self.head.out.weight
+        if x.dtype != weights.dtype:
+            x = x.to(weights.dtype)
         f1 = F.relu(self.stem(x))
         f2 = self.down2(f1)
         f3 = self.down3(f2)
@@ -233,6 +239,8 @@ class CompactMatting(nn.Module):
         logits, log_eps, residual = self.head(y1, f1, x)
         pha = leaky_clamp(logits + 0.5) if self.training else (logits + 0.5).clamp(0, 1)
         luma = F.conv2d(src_small, self.luma)
+        if not self.training and pha.dtype != luma.dtype:
+            pha, log_eps = pha.to(luma.dtype), log_eps.to(luma.dtype)
         scale, offset = guided_coefficients(luma, pha, log_eps)
         levels = zip(self.hints, (y1, y2, y3, y4), strict=True)
         hints = tuple(hint(y) for hint, y in levels) if self.training else ()

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rvm.matting.weights import ModelEntry
 
 #: 384x224, 320x192 and 256x160 for the default model: below that, hands and hair go.
-_SCALES = (1.0, 0.85, 0.7)
+SCALES = (1.0, 0.85, 0.7)
 
 
 class CompactContract(Contract):
@@ -51,7 +51,7 @@ class CompactContract(Contract):
         self._fixed = (width, height) if width and height else None
         if ratio is not None and self._fixed:
             raise UsageError("this model's input size is built in; leave downsample_ratio out")
-        self.scales = (1.0,) if self._fixed else _SCALES
+        self.scales = (1.0,) if self._fixed else SCALES
 
     @classmethod
     def fits(cls, inputs: Sequence[str], outputs: Sequence[str]) -> bool:

@@ -1,0 +1,313 @@
+"""A recurrent network as a CUDA graph: one launch a frame instead of some hundred.
+
+A graph is captured for a layout (shapes and types) and works on fixed buffers. `GraphRunner` hides
+that: what it is given is copied into the buffers, and the states it returns are new tensors, so a
+step stays a function of picture and state however long a caller keeps a state. One copy is spared:
+the graph itself carries its memory over to its next replay, so a stream that goes on where it was
+copies no state in.
+
+A layout that comes for the first time runs without a graph, because capturing costs as much as
+many frames and a folder of pictures may hold as many sizes; the second time it is captured. The
+few latest graphs are kept, so a governor may move between resolutions freely.
+
+In the steady state nothing waits for the device, and memory comes from torch's own cache.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from rvm.gpu.memory import is_out_of_memory
+
+logger = logging.getLogger(__name__)
+
+Tensors = tuple[Tensor, ...]
+Shape = tuple[int, ...]
+#: Graphs that are kept: the governor's three resolutions and one more.
+KEPT_GRAPHS = 4
+#: Layouts that are remembered as having come once.
+_REMEMBERED = 32
+#: Runs before a capture: libraries choose algorithms and make workspaces, which no graph may do.
+_WARM_UPS = 3
+#: A process may capture one graph at a time.
+_CAPTURING = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What a graph is captured for.
+
+    Attributes:
+        picture: shape of the network's input.
+        picture_dtype: its type.
+        states: shapes of the recurrent tensors, all [N, C, h, w].
+        state_dtype: their type.
+        variant: anything else that changes what the network computes.
+    """
+
+    picture: Shape
+    picture_dtype: torch.dtype
+    states: tuple[Shape, ...]
+    state_dtype: torch.dtype
+    variant: Hashable = None
+
+
+class Network(Protocol):
+    """What is captured: only work on the device, always the same for a layout."""
+
+    def __call__(self, layout: Layout, picture: Tensor, states: Tensors) -> tuple[Tensors, Tensors]:
+        """Outputs and new states, none of them in the memory of what was given."""
+
+
+class Recording(Protocol):
+    """One captured piece of work."""
+
+    def replay(self) -> None:
+        """Do it again, on the caller's current stream."""
+
+    def release(self) -> None:
+        """Free it."""
+
+
+class Capturer(Protocol):
+    """Makes recordings; CUDA's is `CudaCapturer`, tests bring one that needs no GPU."""
+
+    def follow(self) -> None:
+        """Order what the caller's stream does from now on after everything replayed before."""
+
+    def capture(
+        self, work: Callable[[], tuple[Tensors, Tensors]]
+    ) -> tuple[Recording, tuple[Tensors, Tensors]]:
+        """Run the work some times and record it; returns what each replay will write into.
+
+        Raises:
+            RuntimeError: it cannot be captured.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What came of a frame.
+
+    Attributes:
+        picture: what the network saw.
+        outputs: what it returned. Both are valid until the next `GraphRunner.run` only.
+        states: new states, which stay.
+    """
+
+    picture: Tensor
+    outputs: Tensors
+    states: Tensors
+
+
+class GraphRunner:
+    """Runs a network, as a graph where it can.
+
+    Args:
+        network: what to run.
+        device: where.
+        capturer: makes graphs; None runs everything piece by piece, as on a CPU.
+        kept: graphs that are kept at most.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        device: torch.device,
+        capturer: Capturer | None = None,
+        kept: int = KEPT_GRAPHS,
+    ) -> None:
+        self._network = network
+        self._device = device
+        self._capturer = capturer
+        self._kept = kept
+        self._graphs: OrderedDict[Layout, _Graph] = OrderedDict()
+        self._came_once: OrderedDict[Layout, None] = OrderedDict()
+
+    @property
+    def layouts(self) -> tuple[Layout, ...]:
+        """Layouts that there are graphs for, the one used last at the end."""
+        return tuple(self._graphs)
+
+    def run(
+        self, layout: Layout, fill: Callable[[Tensor | None], Tensor], states: Tensors | None
+    ) -> Step:
+        """One step.
+
+        Args:
+            layout: of this picture and its states.
+            fill: makes the network's picture, in the tensor it is given or else in one of its own.
+            states: what `Step.states` was before, or None to start with zeros. Only read.
+        """
+        if self._capturer is not None:
+            self._capturer.follow()
+        graph = self._graph_for(layout)
+        if graph is not None:
+            return graph.run(fill, states)
+        picture = fill(None)
+        states = states or zero_states(layout, self._device)
+        return Step(picture, *self._network(layout, picture, states))
+
+    def clear(self) -> None:
+        """Free all graphs; they are captured again when they are needed."""
+        while self._graphs:
+            self._graphs.popitem()[1].release()
+
+    def close(self) -> None:
+        """Free everything, the network too. Idempotent."""
+        self.clear()
+        self._network = _closed
+
+    def _graph_for(self, layout: Layout) -> _Graph | None:
+        if self._capturer is None:
+            return None
+        graph = self._graphs.get(layout)
+        if graph is not None:
+            self._graphs.move_to_end(layout)
+            return graph
+        if layout not in self._came_once:
+            self._came_once[layout] = None
+            if len(self._came_once) > _REMEMBERED:
+                self._came_once.popitem(last=False)
+            return None
+        return self._capture(layout, self._capturer)
+
+    def _capture(self, layout: Layout, capturer: Capturer) -> _Graph | None:
+        while len(self._graphs) >= self._kept:
+            self._graphs.popitem(last=False)[1].release()
+        try:
+            graph = _Graph(layout, self._network, self._device, capturer)
+        except RuntimeError as error:
+            if is_out_of_memory(error):
+                raise
+            reason = str(error).strip().partition("\n")[0]
+            logger.warning("no CUDA graph could be made, frames take longer without: %s", reason)
+            self._capturer = None
+            self.clear()
+            return None
+        self._graphs[layout] = graph
+        return graph
+
+
+class _Graph:
+    """A recording with the buffers it works on."""
+
+    def __init__(
+        self, layout: Layout, network: Network, device: torch.device, capturer: Capturer
+    ) -> None:
+        self._picture = torch.zeros(layout.picture, dtype=layout.picture_dtype, device=device)
+        self._memory = zero_states(layout, device)
+        #: The states whose values `_memory` holds, as they were handed out.
+        self._memory_of: Tensors | None = None
+
+        def work() -> tuple[Tensors, Tensors]:
+            outputs, new = network(layout, self._picture, self._memory)
+            for memory, state in zip(self._memory, new, strict=True):
+                memory.copy_(state)
+            return outputs, new
+
+        self._recording, (self._outputs, self._states) = capturer.capture(work)
+
+    def run(self, fill: Callable[[Tensor | None], Tensor], states: Tensors | None) -> Step:
+        self._remember(states)
+        self._memory_of = None  # whatever fails below, the buffers may have changed
+        fill(self._picture)
+        self._recording.replay()
+        new = tuple(state.clone() for state in self._states)
+        self._memory_of = new
+        return Step(self._picture, self._outputs, new)
+
+    def release(self) -> None:
+        self._recording.release()
+
+    def _remember(self, states: Tensors | None) -> None:
+        if states is None:
+            for memory in self._memory:
+                memory.zero_()
+        elif states is not self._memory_of:
+            for memory, state in zip(self._memory, states, strict=True):
+                memory.copy_(state)
+
+
+def _closed(layout: Layout, picture: Tensor, states: Tensors) -> tuple[Tensors, Tensors]:
+    raise RuntimeError("the network was closed")
+
+
+def zero_states(layout: Layout, device: torch.device) -> Tensors:
+    """The memory before the first frame, channels last as convolutions on a GPU like it."""
+    return tuple(
+        torch.zeros(shape, dtype=layout.state_dtype, device=device).contiguous(
+            memory_format=torch.channels_last
+        )
+        for shape in layout.states
+    )
+
+
+class CudaCapturer:
+    """CUDA graphs on one device; the graphs of one capturer share their working memory.
+
+    They may, because they are replayed one after the other and each one's results are copied or
+    used up before the next replay.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._stream: torch.cuda.Stream | None = None
+        self._last: torch.cuda.Stream | None = None
+        self._pool = torch.cuda.graph_pool_handle()
+
+    def follow(self) -> None:
+        """See `Capturer.follow`."""
+        current = torch.cuda.current_stream(self._device)
+        if self._last is not None and self._last != current:
+            current.wait_stream(self._last)
+        self._last = current
+
+    def capture(
+        self, work: Callable[[], tuple[Tensors, Tensors]]
+    ) -> tuple[Recording, tuple[Tensors, Tensors]]:
+        """See `Capturer.capture`."""
+        with _CAPTURING, torch.cuda.device(self._device):
+            current = torch.cuda.current_stream()
+            if self._stream is None:
+                self._stream = torch.cuda.Stream()
+            try:
+                self._stream.wait_stream(current)
+                with torch.cuda.stream(self._stream):
+                    for _ in range(_WARM_UPS):
+                        work()
+                current.wait_stream(self._stream)
+                graph = torch.cuda.CUDAGraph()
+                # "thread_local": other threads go on decoding and composing meanwhile.
+                with torch.cuda.graph(
+                    graph,
+                    pool=self._pool,
+                    stream=self._stream,
+                    capture_error_mode="thread_local",
+                ):
+                    results = work()
+            finally:
+                torch.cuda.set_stream(current)  # a failed capture leaves its own one current
+        return _CudaRecording(graph, self._device), results
+
+
+class _CudaRecording:
+    def __init__(self, graph: torch.cuda.CUDAGraph, device: torch.device) -> None:
+        self._graph = graph
+        self._device = device
+
+    def replay(self) -> None:
+        self._graph.replay()
+
+    def release(self) -> None:
+        with _CAPTURING:  # waiting for the device would break another thread's capture
+            torch.cuda.synchronize(self._device)  # the graph may still be running
+            self._graph.reset()
