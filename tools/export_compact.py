@@ -10,9 +10,7 @@ put into models/manifest.toml in place of older ones of the same names, else at 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
-import re
 import tempfile
 from pathlib import Path
 
@@ -20,7 +18,7 @@ import numpy as np
 import onnxruntime as ort
 import torch
 
-from rvm.network.compact import LUMA, SIZE_MULTIPLE, CompactConfig, CompactMatting
+from rvm.network.compact import LUMA, CompactConfig, CompactMatting
 from rvm.network.compact_export import (
     CORE_OUTPUTS,
     FULL_OUTPUTS,
@@ -29,23 +27,27 @@ from rvm.network.compact_export import (
     FullForm,
     export_core,
     export_full,
+    round_weights,
     save_weights,
 )
+from rvm.network.manifest_entry import entry, put_entries
 
 SMALL = (160, 288)
 LONG_SIDE = 288
 TOLERANCE = 1e-3
-LICENCE = "GPL-3.0"
 FRAMES = 4
 
 
 def load_average(path: Path) -> CompactMatting:
-    """The averaged network of a training checkpoint."""
+    """The averaged network of a training checkpoint, its weights rounded to half precision.
+
+    Every form is made of the same rounded weights, so that the file for torch may be half as large.
+    """
     content = torch.load(path, map_location="cpu", weights_only=True)
     widths = content["recipe"]["network"]
     network = CompactMatting(CompactConfig(**{k: tuple(v) for k, v in widths.items()}))
     network.load_state_dict(content["average"])
-    return network.eval()
+    return round_weights(network).eval()
 
 
 def largest_difference(
@@ -77,35 +79,6 @@ def largest_difference(
     return worst
 
 
-def entry(name: str, path: Path, contract: str, description: str, default: bool) -> str:
-    """One manifest table."""
-    content = path.read_bytes()
-    kind = path.suffix.removeprefix(".")
-    lines = [
-        f"[models.{json.dumps(name) if '.' in name else name}]",
-        f'description = "{description}"',
-        f'file = "{path.name}"',
-        f'sha256 = "{hashlib.sha256(content).hexdigest()}"',
-        f"bytes = {len(content)}",
-        f'licence = "{LICENCE}"',
-        f'contract = "{contract}"',
-        f'format = "{kind}"',
-        'precision = "fp32"',
-        f"long_side = {LONG_SIDE}",
-        f"size_multiple = {SIZE_MULTIPLE}",
-    ]
-    return "\n".join(lines + (["default = true"] if default else [])) + "\n"
-
-
-def put_entry(manifest: str, name: str, text: str) -> str:
-    """The manifest with one table replaced, or put before the first one."""
-    key = re.escape(f"[models.{json.dumps(name) if '.' in name else name}]")
-    pattern = re.compile(rf"^{key}\n(?:(?!\[|#|\n).*\n?)*", re.MULTILINE)
-    if pattern.search(manifest):
-        return pattern.sub(lambda _: text, manifest)
-    return manifest.rstrip("\n") + "\n\n" + text
-
-
 def main() -> None:
     """Parse the command line and export."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
@@ -132,34 +105,25 @@ def main() -> None:
                 raise SystemExit(f"{path.name} differs from the network by {difference:.2g}")
         for path in (core, full, weights):
             path.replace(args.out / path.name)
+    core_contract, long_side = "rvm-compact-core", LONG_SIDE
+    written = {name: args.out / name for name in names}
     entries = {
         args.name: entry(
-            args.name,
-            args.out / names[0],
-            "rvm-compact-core",
-            "Our compact recurrent network, small frames in, guided-filter coefficients out",
-            True,
+            args.name, written[names[0]], core_contract, long_side, default=True,
+            description="Our compact recurrent network, small frames in, guided-filter "
+            "coefficients out",
         ),
         f"{args.name}_full": entry(
-            f"{args.name}_full",
-            args.out / names[1],
-            "rvm",
-            "The same with resize and refinement in the graph, for other programs",
-            False,
+            f"{args.name}_full", written[names[1]], "rvm", long_side,
+            description="The same with resize and refinement in the graph, for other programs",
         ),
         f"{args.name}_torch": entry(
-            f"{args.name}_torch",
-            args.out / names[2],
-            "rvm-compact-core",
-            "The same weights for torch",
-            False,
+            f"{args.name}_torch", written[names[2]], core_contract, long_side,
+            description="The same weights for torch",
         ),
-    }
+    }  # fmt: skip
     if args.manifest:
-        text = args.manifest.read_text(encoding="utf-8")
-        for name, table in entries.items():
-            text = put_entry(text, name, table)
-        args.manifest.write_text(text, encoding="utf-8")
+        put_entries(args.manifest, entries)
     print(json.dumps(report, indent=1))
     print("\n".join(entries.values()))
 

@@ -1,7 +1,7 @@
 """Make the 8-bit twin of a compact network, as 8-bit as its accuracy allows.
 
     RVM_TRAIN_DATA=DIR python tools/quantize.py models/compact.onnx --cache CACHE \\
-        --out models/compact-int8.onnx --json int8.json
+        --out models/compact-int8.onnx --manifest models/manifest.toml --json int8.json
 
 Ranges come from the training clips. All convolutions of `PARTS` are quantised first; as long as
 the held-back composites lose more than ``--loss`` of their mean absolute difference, the part
@@ -25,6 +25,7 @@ from rvm.evaluation import sets
 from rvm.evaluation.candidates import Compact, planar, small_size
 from rvm.evaluation.metrics import mad
 from rvm.network.compact_int8 import PARTS, Feeds, quantise, record_feeds
+from rvm.network.manifest_entry import entry, put_entries
 from rvm.training.material import Clip, Material
 
 CALIBRATION_FRAMES = 4
@@ -90,6 +91,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--side", type=int, default=288, help="long side of the small frame")
     parser.add_argument("--loss", type=float, default=0.05, help="share of MAD that may be lost")
+    parser.add_argument("--manifest", type=Path, help="put the file's entry here")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     if args.data is None:
@@ -101,6 +103,13 @@ def main() -> None:
     examples = [shortened(e) for e in sets.composites(held_back, JUDGED_COMPOSITES)]
     found = search(args.model, args.out, feeds, examples, args.side, args.loss)
     print(json.dumps({k: v for k, v in found.items() if k != "steps"}, indent=1))
+    if args.manifest is not None:
+        name = args.out.stem.replace("-", "_")
+        table = entry(
+            name, args.out, "rvm-compact-core", args.side, precision="int8",
+            description="The same with 8-bit convolutions",
+        )  # fmt: skip
+        put_entries(args.manifest, {name: table})
     if args.json is not None:
         args.json.write_text(json.dumps(found, indent=1))
 

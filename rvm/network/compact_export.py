@@ -109,10 +109,25 @@ def _export(
     onnx.save(model, str(path))
 
 
+def round_weights(network: CompactMatting) -> CompactMatting:
+    """The same network, in place, with weights that half precision holds exactly.
+
+    What is exported in single precision afterwards agrees with what `save_weights` writes.
+    """
+    with torch.no_grad():
+        for tensor in network.state_dict().values():
+            if tensor.is_floating_point():
+                tensor.copy_(tensor.half())
+    return network
+
+
 def save_weights(network: CompactMatting, path: Path) -> None:
-    """Write every tensor and, as metadata, the widths; training-only hints are left out."""
+    """Write every tensor in half precision and, as metadata, the widths.
+
+    What only training uses, the hints, is left out. Readers load into single precision.
+    """
     tensors = {
-        name: tensor.contiguous()
+        name: tensor.half().contiguous()
         for name, tensor in network.state_dict().items()
         if not name.startswith("hints.") and not name.endswith("num_batches_tracked")
     }

@@ -1,0 +1,62 @@
+"""Writing the project's own models into models/manifest.toml; reading is `rvm.matting.weights`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from rvm.network.compact import SIZE_MULTIPLE
+
+LICENCE = "GPL-3.0"
+
+
+def entry(
+    name: str,
+    path: Path,
+    contract: str,
+    long_side: int,
+    *,
+    description: str,
+    precision: str = "fp32",
+    default: bool = False,
+) -> str:
+    """One manifest table for a file of ours, its size and hash pinned."""
+    content = path.read_bytes()
+    lines = [
+        f"[models.{_quoted(name)}]",
+        f'description = "{description}"',
+        f'file = "{path.name}"',
+        f'sha256 = "{hashlib.sha256(content).hexdigest()}"',
+        f"bytes = {len(content)}",
+        f'licence = "{LICENCE}"',
+        f'contract = "{contract}"',
+        f'format = "{path.suffix.removeprefix(".")}"',
+        f'precision = "{precision}"',
+        f"long_side = {long_side}",
+        f"size_multiple = {SIZE_MULTIPLE}",
+    ]
+    return "\n".join(lines + (["default = true"] if default else [])) + "\n"
+
+
+def put_entries(manifest: Path, entries: Mapping[str, str]) -> None:
+    """Put tables in the place of older ones of the same names; new ones come last."""
+    text = manifest.read_text(encoding="utf-8")
+    for name, table in entries.items():
+        text = put_entry(text, name, table)
+    manifest.write_text(text, encoding="utf-8")
+
+
+def put_entry(manifest: str, name: str, text: str) -> str:
+    """The manifest's text with one table replaced, or added at its end."""
+    key = re.escape(f"[models.{_quoted(name)}]")
+    pattern = re.compile(rf"^{key}\n(?:(?!\[|#|\n).*\n?)*", re.MULTILINE)
+    if pattern.search(manifest):
+        return pattern.sub(lambda _: text, manifest)
+    return manifest.rstrip("\n") + "\n\n" + text
+
+
+def _quoted(name: str) -> str:
+    return json.dumps(name) if "." in name else name

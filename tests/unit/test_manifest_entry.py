@@ -1,0 +1,39 @@
+"""Entries of our own models: pinned, replaced in place, nothing else touched."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+from rvm.network.manifest_entry import entry, put_entries
+
+OLD = """# A comment.
+
+[models.ours]
+file = "ours.onnx"
+bytes = 1
+default = true
+
+# Another.
+
+[models."other.zip"]
+file = "other.zip"
+"""
+
+
+def test_an_entry_replaces_its_own_table_and_nothing_else(tmp_path: Path) -> None:
+    manifest, model = tmp_path / "manifest.toml", tmp_path / "ours.onnx"
+    manifest.write_text(OLD)
+    model.write_bytes(b"abc")
+    ours = entry("ours", model, "rvm-compact-core", 288, description="d", default=True)
+    int8 = entry("ours_int8", model, "rvm", 288, description="e", precision="int8")
+    put_entries(manifest, {"ours": ours, "ours_int8": int8})
+    text = manifest.read_text()
+    models = tomllib.loads(text)["models"]
+    assert list(models) == ["ours", "other.zip", "ours_int8"]
+    assert models["ours"]["bytes"] == 3
+    assert models["ours"]["default"] is True
+    assert models["ours"]["sha256"].startswith("ba7816bf8f01cfea")  # FIPS 180-2, example of "abc"
+    assert models["ours_int8"]["precision"] == "int8"
+    assert models["other.zip"] == {"file": "other.zip"}
+    assert text.index("# A comment.") < text.index("[models.ours]") < text.index("# Another.")
