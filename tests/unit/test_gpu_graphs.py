@@ -1,0 +1,247 @@
+"""The logic around CUDA graphs, with a capturer that needs no GPU."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from torch import Tensor  # noqa: E402
+
+from rvm.gpu.graphs import (  # noqa: E402
+    CudaCapturer,
+    GraphRunner,
+    Layout,
+    Step,
+    Tensors,
+    zero_states,
+)
+from tests.fake_capturer import FakeCapturer  # noqa: E402
+
+CPU = torch.device("cpu")
+
+
+def running_mean(layout: Layout, picture: Tensor, states: Tensors) -> tuple[Tensors, Tensors]:
+    """A network whose results are easily worked out: each state is the mean of it and the input."""
+    new = tuple((state + picture.mean()) / 2 for state in states)
+    return (picture * 2, new[0].sum(dim=1, keepdim=True)), new
+
+
+def layout_of(side: int, dtype: torch.dtype = torch.float32) -> Layout:
+    return Layout((1, 3, side, side), dtype, ((1, 2, side, side), (1, 4, 1, 1)), dtype)
+
+
+def filled(value: float, layout: Layout) -> Callable[[Tensor | None], Tensor]:
+    def fill(out: Tensor | None) -> Tensor:
+        made = torch.full(layout.picture, value, dtype=layout.picture_dtype)
+        return made if out is None else out.copy_(made)
+
+    return fill
+
+
+def values_of(step: Step) -> list[Tensor]:
+    """A copy of all that a step gave."""
+    return [tensor.clone() for tensor in (step.picture, *step.outputs, *step.states)]
+
+
+def runners() -> tuple[GraphRunner, GraphRunner, FakeCapturer]:
+    capturer = FakeCapturer()
+    return GraphRunner(running_mean, CPU), GraphRunner(running_mean, CPU, capturer), capturer
+
+
+def test_a_graph_gives_what_the_network_gives_over_a_stream_with_resets() -> None:
+    plain, graphed, capturer = runners()
+    layout = layout_of(4)
+    states: list[Tensors | None] = [None, None]
+    for index in range(9):
+        if index in (4, 6):
+            states = [None, None]
+        results = []
+        for number, runner in enumerate((plain, graphed)):
+            step = runner.run(layout, filled(index / 3, layout), states[number])
+            states[number] = step.states
+            results.append(values_of(step))
+        torch.testing.assert_close(*results, rtol=0, atol=0)
+    assert len(capturer.recordings) == 1
+    assert capturer.recordings[0].replays == 8  # the first frame went without
+    assert capturer.followed == 9
+
+
+def test_a_layout_is_captured_when_it_comes_again() -> None:
+    _, runner, capturer = runners()
+    for side in (4, 5, 6):
+        runner.run(layout_of(side), filled(1, layout_of(side)), None)
+    assert capturer.attempts == 0
+    runner.run(layout_of(5), filled(1, layout_of(5)), None)
+    assert capturer.attempts == 1
+    assert runner.layouts == (layout_of(5),)
+
+
+def test_kept_states_stay_what_they_were_and_can_be_gone_on_from() -> None:
+    _, runner, _ = runners()
+    layout = layout_of(4)
+    kept: list[tuple[Tensors, list[Tensor]]] = []
+    states = None
+    for index in range(5):
+        step = runner.run(layout, filled(index, layout), states)
+        states = step.states
+        kept.append((states, [state.clone() for state in states]))
+    for index, (old, _) in enumerate(kept[:-1]):
+        again = runner.run(layout, filled(index + 1, layout), old)
+        torch.testing.assert_close(again.states, tuple(kept[index + 1][1]), rtol=0, atol=0)
+    for old, copy in kept:
+        torch.testing.assert_close(list(old), copy, rtol=0, atol=0)
+
+
+def test_no_state_lies_in_the_memory_of_a_graph() -> None:
+    _, runner, capturer = runners()
+    layout = layout_of(4)
+    runner.run(layout, filled(0, layout), None)
+    step = runner.run(layout, filled(1, layout), None)
+    inside = {tensor.data_ptr() for part in capturer.recordings[0].results for tensor in part}
+    graph = runner._graphs[layout]
+    inside |= {tensor.data_ptr() for tensor in graph._memory}
+    assert not inside & {state.data_ptr() for state in step.states}
+    assert step.outputs[0].data_ptr() in inside  # these are borrowed, as documented
+
+
+def test_only_a_state_that_is_not_the_last_one_is_copied_in(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _, runner, _ = runners()
+    layout = layout_of(4)
+    states = runner.run(layout, filled(0, layout), None).states
+    old = runner.run(layout, filled(1, layout), states).states
+    graph = runner._graphs[layout]
+    copies = []
+    remember = graph._remember
+
+    def counting(states: Tensors | None) -> None:
+        before = [memory._version for memory in graph._memory]
+        remember(states)
+        copies.append(before != [memory._version for memory in graph._memory])
+
+    monkeypatch.setattr(graph, "_remember", counting)
+    new = runner.run(layout, filled(2, layout), old).states
+    runner.run(layout, filled(3, layout), new)
+    runner.run(layout, filled(4, layout), old)
+    runner.run(layout, filled(5, layout), None)
+    assert copies == [False, False, True, True]
+
+
+def test_a_step_that_failed_leaves_no_wrong_memory() -> None:
+    plain, runner, _ = runners()
+    layout = layout_of(4)
+    states = runner.run(layout, filled(0, layout), None).states
+    states = runner.run(layout, filled(1, layout), states).states
+
+    def failing(out: Tensor | None) -> Tensor:
+        raise ValueError("no picture")
+
+    for last in (states, None):
+        with pytest.raises(ValueError, match="no picture"):
+            runner.run(layout, failing, last)
+        step = runner.run(layout, filled(2, layout), states)
+        expected = plain.run(layout, filled(2, layout), states)
+        torch.testing.assert_close(step.states, expected.states, rtol=0, atol=0)
+
+
+def test_the_graph_unused_for_longest_gives_way() -> None:
+    capturer = FakeCapturer()
+    runner = GraphRunner(running_mean, CPU, capturer, kept=2)
+    for side in (4, 4, 5, 5, 4, 6, 6):
+        runner.run(layout_of(side), filled(1, layout_of(side)), None)
+    assert runner.layouts == (layout_of(4), layout_of(6))
+    assert [recording.released for recording in capturer.recordings] == [False, True, False]
+    runner.run(layout_of(5), filled(1, layout_of(5)), None)  # known already: captured at once
+    assert runner.layouts == (layout_of(6), layout_of(5))
+    runner.clear()
+    assert runner.layouts == ()
+    assert all(recording.released for recording in capturer.recordings)
+
+
+def test_without_graphs_it_goes_on_and_says_so_once(caplog: pytest.LogCaptureFixture) -> None:
+    capturer = FakeCapturer(RuntimeError("operation not permitted\nlong details"))
+    runner = GraphRunner(running_mean, CPU, capturer)
+    states = None
+    with caplog.at_level(logging.INFO):
+        for side in (4, 4, 4, 5, 5, 5):
+            states = runner.run(layout_of(side), filled(1, layout_of(side)), None).states
+    assert capturer.attempts == 1
+    assert [record.getMessage() for record in caplog.records] == [
+        "no CUDA graph could be made, frames take longer without: operation not permitted"
+    ]
+    assert states is not None
+    assert states[0].mean() == 0.5
+
+
+def test_no_memory_for_a_graph_is_for_the_caller_to_solve() -> None:
+    capturer = FakeCapturer(torch.OutOfMemoryError("CUDA out of memory"))
+    runner = GraphRunner(running_mean, CPU, capturer)
+    runner.run(layout_of(4), filled(1, layout_of(4)), None)
+    with pytest.raises(torch.OutOfMemoryError):
+        runner.run(layout_of(4), filled(1, layout_of(4)), None)
+    capturer.error = None
+    runner.run(layout_of(4), filled(1, layout_of(4)), None)
+    assert runner.layouts == (layout_of(4),)
+
+
+def test_fresh_states_have_their_type_and_lie_channels_last() -> None:
+    states = zero_states(layout_of(4, torch.float16), CPU)
+    assert [tuple(state.shape) for state in states] == [(1, 2, 4, 4), (1, 4, 1, 1)]
+    for state in states:
+        assert state.dtype == torch.float16
+        assert state.is_contiguous(memory_format=torch.channels_last)
+        assert not state.any()
+
+
+@pytest.mark.gpu
+def test_a_cuda_graph_gives_what_the_network_gives() -> None:
+    device = torch.device("cuda", torch.cuda.device_count() - 1)
+    plain = GraphRunner(running_mean, device)
+    graphed = GraphRunner(running_mean, device, CudaCapturer(device))
+
+    def fill_on(value: float, layout: Layout) -> Callable[[Tensor | None], Tensor]:
+        def fill(out: Tensor | None) -> Tensor:
+            made = torch.full(layout.picture, value, device=device)
+            return made if out is None else out.copy_(made)
+
+        return fill
+
+    with torch.inference_mode(), torch.cuda.device(device):
+        for side in (4, 5, 4):
+            layout = layout_of(side)
+            states: list[Tensors | None] = [None, None]
+            for index in range(6):
+                results = []
+                for number, runner in enumerate((plain, graphed)):
+                    step = runner.run(layout, fill_on(index, layout), states[number])
+                    states[number] = step.states
+                    results.append(values_of(step))
+                torch.testing.assert_close(*results)
+        assert len(graphed.layouts) == 2
+        graphed.clear()
+
+
+@pytest.mark.gpu
+def test_a_graph_follows_the_callers_streams() -> None:
+    device = torch.device("cuda")
+    runner = GraphRunner(running_mean, device, CudaCapturer(device))
+    layout = layout_of(64)
+    expected = GraphRunner(running_mean, CPU)
+    states = theirs = None
+    with torch.inference_mode():
+        for index in range(20):
+            with torch.cuda.stream(torch.cuda.Stream()):
+                made = torch.full(layout.picture, float(index), device=device)
+                step = runner.run(layout, lambda out, m=made: m if out is None else out.copy_(m),  # type: ignore[misc]
+                                  states)  # fmt: skip
+                states = step.states
+            theirs = expected.run(layout, filled(index, layout), theirs).states
+        torch.cuda.synchronize()
+    assert states is not None
+    assert theirs is not None
+    torch.testing.assert_close([state.cpu() for state in states], list(theirs))
