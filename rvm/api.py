@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 #: What lies behind a person when nothing else is asked for.
 DEFAULT_CONVERT_BACKGROUND = "#00b140"
 DEFAULT_LIVE_BACKGROUND = "blur"
+#: Where `convert` may decode videos.
+DECODERS = ("auto", "cpu", "gpu")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -57,6 +59,11 @@ class Look:
     downsample_ratio: float | None = None
     scene_cut_reset: float | None = None
 
+    @property
+    def gpu(self) -> int:
+        """Number of the GPU that encodes, where an encoder does it on one."""
+        return int(self.device.partition(":")[2] or 0)
+
 
 def convert(
     input: str | Path,
@@ -74,6 +81,7 @@ def convert(
     scene_cut_reset: float | None = None,
     start_seconds: float = 0.0,
     duration_seconds: float | None = None,
+    decoder: str = "auto",
     codec: str = "auto",
     crf: float | None = None,
     bitrate: int | None = None,
@@ -96,6 +104,8 @@ def convert(
         blur_strength, linear_light, model, device, engine, downsample_ratio, scene_cut_reset:
             see `Look`.
         start_seconds, duration_seconds: the part of the input to convert.
+        decoder: where videos are decoded: `auto` (on the GPU if matting runs there with torch),
+            `cpu`, or `gpu` (an error where matting does not run there).
         codec, crf, bitrate, preset: how `output` is encoded; `bitrate` in bits a second.
         audio: copy sound and subtitles untouched.
         overwrite: replace outputs that exist.
@@ -130,17 +140,24 @@ def convert(
         return open_sinks(
             output, matte, foreground, info=info, codec=codec, crf=crf, bitrate=bitrate,
             preset=preset, audio=audio, overwrite=overwrite,
-            transparent=look.background == "transparent",
+            transparent=look.background == "transparent", gpu=look.gpu,
         )  # fmt: skip
 
+    def source_on(device: str) -> Source:
+        return open_source(
+            input, start_seconds=start_seconds, duration_seconds=duration_seconds, device=device
+        )
+
     report = run_stages(
-        lambda: open_source(input, start_seconds=start_seconds, duration_seconds=duration_seconds),
+        partial(source_on, _decoding_device(decoder, look)),
         sink_for,
         look,
         Limits(max_loss=max_loss),
         stop,
         on_start,
         on_progress,
+        in_software=partial(source_on, "cpu"),
+        decode_background=decoder != "cpu",
     )
     return dataclasses.replace(report, outputs=outputs)
 
@@ -247,8 +264,17 @@ def run_stages(
     on_progress: OnProgress | None,
     wishes: LiveWishes | None = None,
     on_notice: OnNotice | None = None,
+    *,
+    in_software: Callable[[], Source] | None = None,
+    decode_background: bool = True,
 ) -> Report:
-    """Open the four stages, cheapest checks first, and run them; `wishes` are for live runs."""
+    """Open the four stages, cheapest checks first, and run them; `wishes` are for live runs.
+
+    Args:
+        in_software: opens the source again where it decodes on a device on which the matting then
+            turns out not to run.
+        decode_background: a background video may be decoded on the device.
+    """
     from rvm.ahead import Ahead
     from rvm.compositing import make_compositor
     from rvm.device import cpu_count
@@ -272,9 +298,14 @@ def run_stages(
             undo.callback(source.close)
         matter = ahead.take() if ahead is not None else _open_matter(look, wishes)
         undo.callback(matter.close)
+        device = matter.info.device if matter.info.engine == "torch" else "cpu"
+        if in_software is not None and source.device not in ("cpu", device):
+            source.close()
+            source = in_software()
+            undo.callback(source.close)
         compositor = make_compositor(
             look.background, blur_strength=look.blur_strength, linear_light=look.linear_light,
-            device=matter.info.device if matter.info.engine == "torch" else "cpu",
+            device=device, decode_on_device=decode_background,
         )  # fmt: skip
         undo.pop_all()  # from here on the pipeline ends them
     if on_start is not None:
@@ -286,6 +317,22 @@ def run_stages(
         source, matter, compositor, sink,
         limits=limits, stop=stop, on_progress=on_progress, control=control,
     ).run()  # fmt: skip
+
+
+def _decoding_device(decoder: str, look: Look) -> str:
+    """Where `decoder` (auto, cpu, gpu) means to decode: "cpu" or a CUDA device."""
+    from rvm.matting import frame_device
+
+    if decoder not in DECODERS:
+        raise UsageError(f"unknown decoder {decoder!r}; use {', '.join(DECODERS)}")
+    if decoder == "cpu":
+        return "cpu"
+    device = frame_device(look.model, engine=look.engine, device=look.device)
+    if decoder == "gpu" and device == "cpu":
+        raise UsageError(
+            "--decoder gpu needs matting on an NVIDIA GPU by the torch engine; see rvm doctor"
+        )
+    return device
 
 
 def _open_matter(look: Look, wishes: LiveWishes | None, *, warm: bool = False) -> Matter:

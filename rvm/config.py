@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from types import NoneType
 from typing import TYPE_CHECKING, Any
 
-from rvm.api import DEFAULT_CONVERT_BACKGROUND, DEFAULT_LIVE_BACKGROUND
+from rvm.api import DECODERS, DEFAULT_CONVERT_BACKGROUND, DEFAULT_LIVE_BACKGROUND
 from rvm.errors import UsageError
 
 if TYPE_CHECKING:
@@ -197,6 +197,11 @@ class ConvertSettings(EncodeSettings, EngineSettings, PictureSettings):
     start_seconds: float = _setting(0.0, "begin so many seconds in", flag="start", low=0.0)
     duration_seconds: float | None = _setting(
         None, "convert so many seconds", flag="duration", unset="to the end", above=0.0
+    )
+    decoder: str = _setting(
+        "auto",
+        "where videos are decoded: auto goes where the matting runs",
+        choices=DECODERS,
     )
     audio: bool = _setting(True, "copy sound and subtitles, untouched", group="Output")
     max_loss: int = _setting(0, "damaged frames that are tolerated before exit code 7", low=0)

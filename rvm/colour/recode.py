@@ -22,14 +22,15 @@ def recode(frame: Frame, pixels: PixelFormat, tags: ColourTags) -> tuple[Plane, 
     The same meaning costs nothing; another range, depth or matrix is arithmetic on the planes;
     everything else (other primaries, curve, subsampling, RGB) goes through display RGB.
     """
-    if frame.format == pixels and _same_meaning(frame.colour, tags):
+    if frame.format == pixels and same_meaning(frame.colour, tags):
         return frame.planes
     if _is_affine(frame, pixels, tags):
         return _recode_planes(frame, pixels, tags)
     return rgb.planes_from_display(rgb.to_display(frame), pixels, tags)
 
 
-def _same_meaning(one: ColourTags, other: ColourTags) -> bool:
+def same_meaning(one: ColourTags, other: ColourTags) -> bool:
+    """True if equal code values of one layout look equal."""
     return (one.matrix, one.range) == (other.matrix, other.range) and _same_signal(one, other)
 
 

@@ -65,6 +65,7 @@ def make_compositor(
     blur_strength: float | None = None,
     linear_light: bool = False,
     device: str = "cpu",
+    decode_on_device: bool = True,
 ) -> Compositor:
     """A compositor that works where the frames are.
 
@@ -73,6 +74,7 @@ def make_compositor(
         blur_strength: 0..1, for `blur`; None is the default.
         linear_light: blend light instead of code values.
         device: "cpu", or a torch device for frames whose planes are tensors on it.
+        decode_on_device: a video as the background is decoded on a CUDA device too.
 
     Raises:
         UsageError, InputError: as `parse_background`.
@@ -85,7 +87,20 @@ def make_compositor(
         return CpuCompositor(background, linear_light=linear_light)
     from rvm.compositing.torch_compositor import TorchCompositor
 
+    if decode_on_device and device.startswith("cuda"):
+        background = _decoded_on(device, background)
     return TorchCompositor(background, linear_light=linear_light, device=device)
+
+
+def _decoded_on(device: str, background: Background) -> Background:
+    from rvm.compositing.video import Video
+
+    if type(background) is not Video:
+        return background
+    from rvm.compositing.torch_video import TorchVideo
+    from rvm.gpu.nvdec import NvdecDecoder
+
+    return TorchVideo.of(background, NvdecDecoder(device))
 
 
 def _build(name: str, argument: str = "") -> Background:

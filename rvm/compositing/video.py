@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterator
 
-    from rvm.frame import Matte
+    from rvm.frame import Matte, Plane
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ class Video(Background):
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._path = path
+        self.path = path
         self._length: float | None = None
         self._start: float | None = None
         self._shown: Frame | None = None
@@ -56,7 +56,7 @@ class Video(Background):
         before = self._current
         self._seek(self._time_of(frame))
         if self._shown is None or before is not self._current or not same_shape(self._shown, frame):
-            self._shown = fitted(self._current, frame)
+            self._shown = self._fitted(self._current, frame)
         return self._shown
 
     def close(self) -> None:
@@ -91,13 +91,19 @@ class Video(Background):
     def _rewind(self) -> tuple[Frame, Frame | None]:
         """Open the video afresh; its first two pictures."""
         self.close()
-        self._reader = VideoReader(self._path)
+        self._reader = self._open()
         self._pictures: Iterator[Frame] = iter(self._reader)
         first = self._pull()
         if first is None:
-            raise InputError(f"{self._path}: no picture in this background video; try another file")
+            raise InputError(f"{self.path}: no picture in this background video; try another file")
         self._origin = first.pts_seconds or 0.0
         return first, self._pull()
+
+    def _open(self) -> VideoReader:
+        return VideoReader(self.path)
+
+    def _fitted(self, picture: Frame, like: Frame) -> Frame:
+        return fitted(picture, like)
 
     def _pull(self) -> Frame | None:
         try:
@@ -118,18 +124,24 @@ class Video(Background):
 
 def fitted(picture: Frame, like: Frame) -> Frame:
     """A picture scaled to cover `like`, in its format and with its meaning."""
+    planes = tuple(
+        fit.scale(fit.crop(plane, part), shape[1], shape[0], fast=True)
+        for plane, part, shape in cover(picture, like)
+    )
+    scaled = Frame(planes, picture.format, like.width, like.height, colour=picture.colour)
+    return like.with_picture(recode(scaled, like.format, like.colour))
+
+
+def cover(picture: Frame, like: Frame) -> Iterator[tuple[Plane, fit.Rect, tuple[int, ...]]]:
+    """Each plane of a picture with the part of it that covers `like`, and its size there."""
     grid = (1 << picture.format.chroma_shift[0], 1 << picture.format.chroma_shift[1])
     rect = fit.cover_rect(
         picture.width, picture.height, like.width, like.height,
         picture.sample_aspect, like.sample_aspect, grid,
     )  # fmt: skip
-    planes = []
     wanted = picture.format.plane_shapes(like.width, like.height)
     for index, (plane, shape) in enumerate(zip(picture.planes, wanted, strict=True)):
-        part = fit.crop(plane, _at_plane(rect, grid if index else (1, 1)))
-        planes.append(fit.scale(part, shape[1], shape[0], fast=True))
-    scaled = Frame(tuple(planes), picture.format, like.width, like.height, colour=picture.colour)
-    return like.with_picture(recode(scaled, like.format, like.colour))
+        yield plane, _at_plane(rect, grid if index else (1, 1)), shape
 
 
 def _at_plane(rect: fit.Rect, step: tuple[int, int]) -> fit.Rect:

@@ -78,7 +78,7 @@ class NvdecDecoder:
             raise DeviceError(
                 f"{self.device} has no memory left for decoded pictures; use --decoder cpu"
             ) from error
-        return planes
+        return streams.used_here(planes)
 
     def _planes(self, picture: av.VideoFrame, orientation: Orientation) -> tuple[Tensor, ...]:
         luma, chroma = (_borrowed(plane) for plane in self._lent(picture))

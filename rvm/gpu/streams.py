@@ -69,9 +69,7 @@ class CudaLane(Lane):
         """See `Lane.take`."""
         if handed.ready is not None:
             self._stream.wait_event(handed.ready)
-            for tensor in tensors_in(handed.item):
-                if tensor.is_cuda:
-                    tensor.record_stream(self._stream)
+            used_here(handed.item)
         return handed.item
 
     def wait(self, handed: Handed[T]) -> T:
@@ -87,8 +85,8 @@ def on_default_stream(device: torch.device) -> Iterator[None]:
     """Work inside goes to the device's default stream, after what was queued on the current one.
 
     What follows the block on the current stream comes after it. Tensors made inside belong to the
-    default stream: their memory may be used again there, which that same order makes safe for as
-    long as the current stream is the only other one that reads them. Nothing happens on the CPU.
+    default stream; `used_here` keeps their memory from being used again there too early. Nothing
+    happens on the CPU.
     """
     if device.type != "cuda":
         yield
@@ -98,6 +96,14 @@ def on_default_stream(device: torch.device) -> Iterator[None]:
     with torch.cuda.stream(default):
         yield
     current.wait_stream(default)
+
+
+def used_here(item: T) -> T:
+    """Tensors of another stream, whose memory stays theirs until the current one is done."""
+    for tensor in tensors_in(item):
+        if tensor.is_cuda:
+            tensor.record_stream(torch.cuda.current_stream(tensor.device))
+    return item
 
 
 def tensors_in(item: Any) -> Iterator[Tensor]:

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rvm.device import Device, choose_device, choose_precision, cpu_vendor, is_installed
-from rvm.errors import DeviceError, ModelError, UsageError
+from rvm.errors import DeviceError, ModelError, RvmError, UsageError
 from rvm.matting.base import Engine
 from rvm.matting.fake import parse_fake
 from rvm.matting.weights import LocatedModel, find_model, read_verified
@@ -173,6 +173,25 @@ def load_engine(
         logger.warning("falling back to the CPU: %s", error)
         fallback = Device("cpu", 0, f"{request.device.name} could not be used")
         return _open(engine, replace(request, device=fallback))
+
+
+def frame_device(model: str | Path | None, *, engine: str, device: str) -> str:
+    """Where the engine that `load_engine` would open wants frames: "cuda:0", or "cpu".
+
+    Nothing is opened. What cannot be chosen counts as "cpu"; `load_engine` says why not.
+
+    Args:
+        model, engine, device: as for `load_engine`.
+    """
+    if engine == "fake" or str(model).partition(":")[0] == "fake":
+        return "cpu"
+    try:
+        place = choose_device(device)
+        name = engine if engine != "auto" else _pick(find_model(model), place)[0]
+    except RvmError:
+        return "cpu"
+    takes_tensors = name == "torch" and is_installed("torch")
+    return place.name if takes_tensors and place.kind == "cuda" else "cpu"
 
 
 def _open(engine: str, request: Request) -> Engine:

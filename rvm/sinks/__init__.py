@@ -54,6 +54,7 @@ def open_sinks(
     overwrite: bool = False,
     transparent: bool = False,
     threads: int = 0,
+    gpu: int = 0,
 ) -> Sink:
     """Open everything an offline run writes, as one sink.
 
@@ -63,7 +64,7 @@ def open_sinks(
         matte: the matte, likewise; `.mkv` is lossless.
         foreground: the person's colours, likewise.
         info: of the source; its `original` lends sound and tags.
-        codec, crf, bitrate, preset, threads: see `rvm.sinks.encoded.Encoding`. With several
+        codec, crf, bitrate, preset, threads, gpu: see `rvm.sinks.encoded.Encoding`. With several
             outputs, a chosen codec and quality mean the composed picture.
         audio: copy sound and subtitles into `output`.
         overwrite: replace what is there.
@@ -77,7 +78,7 @@ def open_sinks(
     from rvm.sinks.tee import open_all
 
     _check_distinct(output, matte, foreground)
-    chosen = Encoding(codec, crf, bitrate, preset, threads)
+    chosen = Encoding(codec, crf, bitrate, preset, threads, gpu)
     other = chosen if output is None else Encoding(threads=threads)
     openers: list[Callable[[], Sink]] = []
     if output is not None:

@@ -43,6 +43,7 @@ def open_source(
     height: int | None = None,
     fps: float | Fraction | None = None,
     loop: bool = False,
+    device: str = "cpu",
 ) -> Source:
     """Open whatever `spec` names.
 
@@ -56,6 +57,7 @@ def open_source(
         width, height: what to ask a camera for.
         fps: frames a second: asked of a camera, given to images.
         loop: start over at the end (files and images).
+        device: where to decode a video file: "cpu", or a CUDA device; see `FileSource`.
 
     Raises:
         InputError: it cannot be read.
@@ -71,16 +73,17 @@ def open_source(
             raise _not_here(text, camera)
         if not camera:
             return _open("stream", text)
-        device = int(text) if text.isdigit() else text
-        return _open("camera", device, width=width, height=height, fps=fps)
+        number = int(text) if text.isdigit() else text
+        return _open("camera", number, width=width, height=height, fps=fps)
     if text.startswith("synthetic:"):
         source = _open("synthetic", **parse_synthetic(text))
     elif Path(text).is_dir() or Path(text).suffix.lower() in _image_suffixes():
         source = _open("images", text, fps=fps or 30, hold_seconds=duration_seconds, loop=loop)
     else:
         source = _open(
-            "file", text, start_seconds=start_seconds, duration_seconds=duration_seconds, loop=loop
-        )
+            "file", text, start_seconds=start_seconds, duration_seconds=duration_seconds, loop=loop,
+            device=device,
+        )  # fmt: skip
     return _open("paced", source) if live else source
 
 

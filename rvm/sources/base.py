@@ -63,6 +63,8 @@ class Source(ABC):
     """One open source of frames."""
 
     info: SourceInfo
+    #: Where the planes of its frames lie: "cpu", or a torch device they were decoded on.
+    device: str = "cpu"
     #: Damaged packets or frames that were skipped so far.
     damaged: int = 0
     #: Times a lost camera was reopened.

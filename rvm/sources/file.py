@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from rvm.frame import Frame
+    from rvm.media.hardware import HardwareDecoder
 
 
 class FileSource(Source):
@@ -21,6 +22,8 @@ class FileSource(Source):
         path: the file.
         start_seconds, duration_seconds: the part to read; counted from the start of the file.
         loop: start over at the end, for ever.
+        device: decode on this CUDA device where that gives the same pictures; the frames' planes
+            are then tensors there.
 
     Raises:
         InputError: the file cannot be opened, read or decoded.
@@ -34,10 +37,18 @@ class FileSource(Source):
         start_seconds: float = 0.0,
         duration_seconds: float | None = None,
         loop: bool = False,
+        device: str = "cpu",
     ) -> None:
         end = None if duration_seconds is None else start_seconds + duration_seconds
-        self._reader = VideoReader(path, start_seconds=start_seconds, end_seconds=end, loop=loop)
+        self._reader = VideoReader(
+            path, start_seconds=start_seconds, end_seconds=end, loop=loop, decoder=_decoder(device)
+        )
         self.info = self._reader.info
+
+    @property
+    def device(self) -> str:  # type: ignore[override]
+        """Where the next frames' planes lie."""
+        return self._reader.device
 
     @property
     def damaged(self) -> int:  # type: ignore[override]
@@ -50,3 +61,11 @@ class FileSource(Source):
     def close(self) -> None:
         """Free the file."""
         self._reader.close()
+
+
+def _decoder(device: str) -> HardwareDecoder | None:
+    if not device.startswith("cuda"):
+        return None
+    from rvm.gpu.nvdec import NvdecDecoder
+
+    return NvdecDecoder(device)

@@ -1,0 +1,85 @@
+"""A file converted on a GPU: the same pictures whichever way they travel."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+import rvm
+from rvm.api import convert
+from rvm.sinks.codecs import probe
+from tests.shared_data import shared_path
+
+pytestmark = pytest.mark.gpu
+
+WEIGHTS = Path(rvm.__file__).parents[1] / "models" / "compact.safetensors"
+
+
+def pictures(path: Path) -> list[tuple[Fraction, list[np.ndarray]]]:
+    """Time and planes of every frame."""
+    with av.open(str(path)) as container:
+        return [
+            ((frame.pts or 0) * (frame.time_base or Fraction(0)), [frame.to_ndarray()])
+            for frame in container.decode(video=0)
+        ]
+
+
+@pytest.mark.parametrize("name", ["fmt_hevc_8bit.mp4", "fmt_hevc_10bit.mp4"])
+@pytest.mark.parametrize("background", ["#00b140", "blur"])
+def test_decoding_on_the_gpu_changes_no_picture(tmp_path: Path, name: str, background: str) -> None:
+    clip = shared_path(f"data/clips/{name}")
+    for decoder in ("cpu", "gpu"):
+        report = convert(
+            clip, tmp_path / f"{decoder}.mkv", background=background, model=WEIGHTS,
+            device="cuda:0", engine="torch", decoder=decoder, duration_seconds=1.0, codec="ffv1",
+        )  # fmt: skip
+        assert not [note for note in report.notes if "on the CPU" in note]
+    pairs = zip(pictures(tmp_path / "cpu.mkv"), pictures(tmp_path / "gpu.mkv"), strict=True)
+    for (one_time, one), (other_time, other) in pairs:
+        assert one_time == other_time
+        for plane, expected in zip(one, other, strict=True):
+            np.testing.assert_array_equal(plane, expected)
+
+
+def test_a_background_video_on_the_gpu(tmp_path: Path) -> None:
+    clip = shared_path("data/clips/fmt_hevc_8bit.mp4")
+    behind = shared_path("data/clips/talk_man_kitchen.mp4")
+    for decoder in ("cpu", "gpu"):
+        convert(
+            clip, tmp_path / f"{decoder}.mkv", background=str(behind), model=WEIGHTS,
+            device="cuda:0", engine="torch", decoder=decoder, duration_seconds=1.0, codec="ffv1",
+        )  # fmt: skip
+    pairs = zip(pictures(tmp_path / "cpu.mkv"), pictures(tmp_path / "gpu.mkv"), strict=True)
+    for (_, one), (_, other) in pairs:
+        for plane, expected in zip(one, other, strict=True):
+            assert np.abs(plane.astype(int) - expected.astype(int)).max() <= 1
+
+
+@pytest.mark.parametrize("codec", ["h264_nvenc", "hevc_nvenc"])
+def test_nvenc_gets_every_frame_at_its_time(tmp_path: Path, codec: str) -> None:
+    if probe(codec):
+        pytest.skip(f"this GPU has no {codec}: {probe(codec)}")
+    clip = shared_path("data/clips/talk_man_kitchen.mp4")
+    for name, encoder in (("a", "x264"), ("b", codec)):
+        report = convert(
+            clip, tmp_path / f"{name}.mp4", model=WEIGHTS, device="cuda:0", engine="torch",
+            duration_seconds=2.0, codec=encoder,
+        )  # fmt: skip
+        assert report.frames_in == report.frames_out
+    one, other = pictures(tmp_path / "a.mp4"), pictures(tmp_path / "b.mp4")
+    assert [time for time, _ in one] == [time for time, _ in other]
+    for (_, (plane,)), (_, (expected,)) in zip(one, other, strict=True):
+        assert np.abs(plane.astype(int) - expected.astype(int)).mean() < 4
+
+
+def test_the_null_sink_gets_frames_that_stayed_on_the_gpu() -> None:
+    report = convert(
+        shared_path("data/clips/talk_man_kitchen.mp4"), "null", model=WEIGHTS, device="cuda:0",
+        engine="torch", decoder="gpu", duration_seconds=2.0,
+    )  # fmt: skip
+    assert report.frames_out == report.frames_in > 0
+    assert report.device == "cuda:0"
