@@ -12,22 +12,26 @@ picture was written, and before its surface is written again.
 from __future__ import annotations
 
 import contextlib
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import av
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.dlpack import from_dlpack
 
-from rvm.errors import DeviceError, InputError
+from rvm.errors import DeviceError, InputError, RvmError
 from rvm.frame import PIXEL_FORMATS
 from rvm.gpu import streams
-from rvm.media.open import open_input, reason
+from rvm.media.decode import VideoReader
+from rvm.media.open import MEDIA_FAILURES, open_input, reason
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterator
 
-    import av
     from av.codec.hwaccel import HWAccel
     from av.container import InputContainer
 
@@ -114,6 +118,30 @@ class NvdecDecoder:
                 yield
         except (RuntimeError, AssertionError) as error:  # no driver; torch without CUDA
             raise InputError(f"{self.device} cannot be used ({reason(error)})") from error
+
+
+def probe(device: str) -> str:
+    """Decode a few small pictures: "" if a device gives what software gives, else why not."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "probe.mkv"
+        try:
+            _write_probe(path)
+            with VideoReader(path, decoder=NvdecDecoder(device)) as reader:
+                return reader.info.notes[-1] if reader.device == "cpu" else ""
+        except (RvmError, *MEDIA_FAILURES) as error:
+            return reason(error)
+
+
+def _write_probe(path: Path) -> None:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"preset": "ultrafast"})
+        stream.width, stream.height, stream.pix_fmt = 320, 192, "yuv420p"
+        for index in range(3):
+            ramp = np.add.outer(np.arange(192), np.arange(320) + 8 * index).astype(np.uint8)
+            picture = av.VideoFrame.from_ndarray(ramp, format="gray").reformat(format="yuv420p")
+            picture.pts = index
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode(None))
 
 
 def de_interleaved(luma: Tensor, chroma: Tensor, orientation: Orientation) -> tuple[Tensor, ...]:

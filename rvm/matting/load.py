@@ -175,10 +175,25 @@ def load_engine(
         return _open(engine, replace(request, device=fallback))
 
 
+def foresee(
+    model: str | Path | None = None, *, engine: str = "auto", device: str = "auto"
+) -> tuple[str, Device]:
+    """The engine and device that `load_engine` would take; nothing is opened.
+
+    Args:
+        model, engine, device: as for `load_engine`.
+
+    Raises:
+        UsageError, ModelError, DeviceError: the choice itself fails.
+    """
+    place = choose_device(device)
+    return engine if engine != "auto" else _pick(find_model(model), place)[0], place
+
+
 def frame_device(model: str | Path | None, *, engine: str, device: str) -> str:
     """Where the engine that `load_engine` would open wants frames: "cuda:0", or "cpu".
 
-    Nothing is opened. What cannot be chosen counts as "cpu"; `load_engine` says why not.
+    What cannot be chosen counts as "cpu"; `load_engine` says why not.
 
     Args:
         model, engine, device: as for `load_engine`.
@@ -186,8 +201,7 @@ def frame_device(model: str | Path | None, *, engine: str, device: str) -> str:
     if engine == "fake" or str(model).partition(":")[0] == "fake":
         return "cpu"
     try:
-        place = choose_device(device)
-        name = engine if engine != "auto" else _pick(find_model(model), place)[0]
+        name, place = foresee(model, engine=engine, device=device)
     except RvmError:
         return "cpu"
     takes_tensors = name == "torch" and is_installed("torch")

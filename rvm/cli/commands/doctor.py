@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Literal
 
 from rvm import __version__
-from rvm.cli import inventory
+from rvm.cli import inventory, placement
 from rvm.cli.options import Talk
 from rvm.errors import DeviceError, ModelError
 
@@ -38,11 +38,15 @@ class Finding:
 def doctor_command(*, talk: Talk = Talk()) -> int:  # noqa: B008 (frozen)
     """Check versions, engines, encoders, the model, the virtual webcam and the cache.
 
+    Then it says which part of a conversion (decoding, matting, compositing, encoding) runs where,
+    and what would bring it to a GPU that is there.
+
     Exit code 0 means that rvm convert will work; a warning is about a part that is missing, such
     as the virtual webcam. Otherwise the exit code is that of the first thing that failed.
     """
     with talk.console() as console:
-        findings = list(examine())
+        parts = list(placement.parts())
+        findings = [*examine(), *map(_placed, parts)]
         if talk.json:
             console.json(
                 {
@@ -50,6 +54,7 @@ def doctor_command(*, talk: Talk = Talk()) -> int:  # noqa: B008 (frozen)
                     "findings": [asdict(finding) for finding in findings],
                     "versions": inventory.versions(),
                     "compute": inventory.accelerators(),
+                    "placement": [asdict(part) for part in parts],
                 }
             )
         else:
@@ -145,6 +150,14 @@ def _webcam() -> Finding:
     if problem is None:
         return Finding("webcam", "ok", "a virtual webcam is there")
     return Finding("webcam", "warning", f"{problem} (only rvm live --to virtualcam needs it)")
+
+
+def _placed(part: placement.Part) -> Finding:
+    """Where a part runs; a warning where a GPU that is there does not do it."""
+    text = f"on {part.where}: {part.reason}"
+    if part.advice:
+        return Finding(part.name, "warning", f"{text}; {part.advice}")
+    return Finding(part.name, "ok", text)
 
 
 def _cache() -> Finding:
