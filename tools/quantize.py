@@ -24,8 +24,8 @@ import numpy.typing as npt
 from rvm.evaluation import sets
 from rvm.evaluation.candidates import Compact, planar, small_size
 from rvm.evaluation.metrics import mad
-from rvm.network.compact_int8 import PARTS, Feeds, quantise, record_feeds
 from rvm.network.manifest_entry import entry, put_entries
+from rvm.training.int8 import PARTS, Feeds, quantise, record_feeds
 from rvm.training.material import Clip, Material
 
 CALIBRATION_FRAMES = 4

@@ -21,8 +21,11 @@ from rvm.colour import chroma
 from rvm.compositing.base import Background
 from rvm.compositing.pool import PlanePool
 from rvm.errors import UsageError
+from rvm.halves import in_parts
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rvm.frame import FloatImage, Frame, Matte, PixelFormat
 
 #: Strength when none is given, and the blur's standard deviation at strength 1 as a part of the
@@ -92,9 +95,14 @@ class Blur(Background):
         small = [chroma.round_to(part, pixels.dtype, pixels.max_value) for part in blurred]
         parts = [chroma.merge((*small,))] if pixels.family == "rgb" else small
         whole = self._pool.take(pixels, columns << shift, rows << shift)
-        for part, plane in zip(parts, whole, strict=True):
-            size = (plane.shape[1], plane.shape[0])
-            cv2.resize(part, size, dst=plane, interpolation=cv2.INTER_LINEAR)
+
+        def enlarge(numbers: Sequence[int]) -> None:
+            for number in numbers:
+                size = (whole[number].shape[1], whole[number].shape[0])
+                cv2.resize(parts[number], size, dst=whole[number], interpolation=cv2.INTER_LINEAR)
+
+        luma_and_chroma = ((0,), (1, 2))
+        in_parts(enlarge, luma_and_chroma[: 1 + (len(parts) > 1)])
         shapes = pixels.plane_shapes(frame.width, frame.height)
         return tuple(p[: s[0], : s[1]] for p, s in zip(whole, shapes, strict=True))
 

@@ -16,6 +16,7 @@ from rvm.compositing.linear_light import blend_cells
 from rvm.compositing.pool import PlanePool
 from rvm.compositing.residual import ResidualPlanes, small_code_residual, usable_residual
 from rvm.frame import Composite
+from rvm.halves import in_parts, row_parts
 from rvm.jit import bilinear_axis, kernels, whole_rows, widened
 
 if TYPE_CHECKING:
@@ -95,16 +96,27 @@ def blend_fused(
     changes: Planes = (_NO_CHANGE,) * 3
     if residual is not None:
         changes = tuple(cv2.split(small_code_residual(residual, frame)))
+    top_code = np.float32(frame.format.max_value)
+    layers = []
     for front, back, alpha, change, target in zip(
         frame.planes, behind.planes, plane_alphas(frame, matte), changes, out, strict=True
     ):
         rows, columns = target.shape
         wide = widened(change, columns) if change.size else change
-        blend(
-            whole_rows(front), whole_rows(back), whole_rows(alpha), wide,
-            bilinear_axis(max(change.shape[0], 1), rows), np.float32(frame.format.max_value),
-            target,
-        )  # fmt: skip
+        axis = bilinear_axis(max(change.shape[0], 1), rows)
+        layers.append((whole_rows(front), whole_rows(back), whole_rows(alpha), wide, axis, target))
+
+    samples = frame.width * frame.height
+
+    def blend_part(number: int) -> None:
+        for front, back, alpha, wide, (before, share), target in layers:
+            part = row_parts(target.shape[0], samples)[number]
+            blend(
+                front[part], back[part], alpha[part], wide, (before[part], share[part]),
+                top_code, target[part],
+            )  # fmt: skip
+
+    in_parts(blend_part, range(len(row_parts(frame.height, samples))))
 
 
 def plane_alphas(frame: Frame, matte: Matte) -> Planes:

@@ -24,6 +24,7 @@ from rvm.colour.chroma import resample
 from rvm.colour.ranges import effective_matrix, scales_and_offsets
 from rvm.colour.rgb import network_rgb
 from rvm.frame import PIXEL_FORMATS, ColourTags, Frame, PixelFormat
+from rvm.halves import in_parts, row_parts
 from rvm.jit import bilinear_axis, cell_starts, kernels, whole_rows, widened
 
 if TYPE_CHECKING:
@@ -144,11 +145,17 @@ def guided_alpha(
         _multiply_add(guide.plane, gain, bias, scratch or Scratch(), alpha)
         return alpha
     (rows, columns), (small_rows, small_columns) = alpha.shape, scale.shape
-    fused.refine(
-        whole_rows(guide.plane), gain, bias, np.float32(guide.top_code), widened(gain, columns),
-        widened(bias, columns), cell_starts(small_columns, columns),
-        bilinear_axis(small_rows, rows), alpha,
-    )  # fmt: skip
+    luma, top_code = whole_rows(guide.plane), np.float32(guide.top_code)
+    wide_gain, wide_bias = widened(gain, columns), widened(bias, columns)
+    starts, (before, share) = cell_starts(small_columns, columns), bilinear_axis(small_rows, rows)
+
+    def refine(part: slice) -> None:
+        fused.refine(
+            luma[part], gain, bias, top_code, wide_gain, wide_bias, starts,
+            (before[part], share[part]), alpha[part],
+        )  # fmt: skip
+
+    in_parts(refine, row_parts(rows, alpha.size))
     return alpha
 
 

@@ -15,7 +15,7 @@ import torch
 
 from rvm.network.compact import CompactConfig, CompactMatting
 from rvm.network.compact_export import export_core
-from rvm.network.compact_int8 import PARTS, Feeds, convolutions, quantise, record_feeds
+from rvm.training.int8 import PARTS, Feeds, convolutions, quantise, record_feeds
 
 SMALL = CompactConfig((8, 8, 16, 16, 16), (1, 1, 1, 1), (8, 8, 8, 16, 16))
 
