@@ -16,6 +16,8 @@ import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rvm.frame import Frame
 
 #: Bytes to which rows are padded, as CUDA's own allocator of pictures does.
@@ -41,6 +43,7 @@ class NvencFeeder:
         self._device: torch.device = frame.planes[0].device
         self._size = size
         self._surface = SURFACES[frame.format.name]
+        self._blocks = Blocks()
         self._context: dict[str, Any] = {}
         self.pix_fmt = self._surface
         if self._device.type == "cuda":
@@ -53,7 +56,7 @@ class NvencFeeder:
     def picture(self, frame: Frame) -> av.VideoFrame:
         """A picture that owns its samples; times and tags are not set."""
         with self._current():
-            planes = surface(frame.planes, self._size)
+            planes = surface(frame.planes, self._size, self._blocks.take)
             self._wait()
             return av.VideoFrame.from_dlpack(planes, format=self._surface, **self._context)
 
@@ -68,12 +71,37 @@ class NvencFeeder:
             event.synchronize()
 
 
-def surface(planes: tuple[Tensor, ...], size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+class Blocks:
+    """Memory for pictures, used again as soon as the encoder has let go of it.
+
+    NVENC remembers the address of each block it was given. Torch might return a block that is
+    freed to the driver, which could then have another one at that address; so these are kept.
+    """
+
+    def __init__(self) -> None:
+        self._blocks: list[tuple[Tensor, int]] = []
+
+    def take(self, shape: tuple[int, int], dtype: torch.dtype, device: torch.device) -> Tensor:
+        """A block that nobody else holds; all must have the same shape."""
+        for block, holders in self._blocks:
+            if _holders(block) == holders:
+                return block
+        block = torch.empty(shape, dtype=dtype, device=device)
+        self._blocks.append((block, _holders(block)))
+        return block
+
+
+def surface(
+    planes: tuple[Tensor, ...],
+    size: tuple[int, int],
+    make: Callable[[tuple[int, int], torch.dtype, torch.device], Tensor],
+) -> tuple[Tensor, Tensor]:
     """Planar 4:2:0 as a surface, in one block with padded rows.
 
     Args:
         planes: Y (H, W), Cb and Cr (H/2, W/2 rounded up): uint8, or uint16 with 10 bits.
         size: (width, height), even; the last row and column repeat up to there.
+        make: makes the block, of a shape and dtype on a device.
 
     Returns:
         Luma (height, width) and chroma (height/2, width/2, 2), of the planes' dtype (10 bits lie
@@ -82,7 +110,7 @@ def surface(planes: tuple[Tensor, ...], size: tuple[int, int]) -> tuple[Tensor, 
     width, height = size
     first = planes[0]
     pitch = -(-width * first.element_size() // _ROW_BYTES) * _ROW_BYTES // first.element_size()
-    block = torch.empty((height + height // 2, pitch), dtype=_signed(first), device=first.device)
+    block = make((height + height // 2, pitch), _signed(first), first.device)
     luma = block[:height, :width]
     chroma = block[height:, :width].unflatten(1, (width // 2, 2))  # type: ignore[no-untyped-call]
     for target, plane in zip((luma, chroma[..., 0], chroma[..., 1]), planes, strict=True):
@@ -97,6 +125,11 @@ def _fill(target: Tensor, plane: Tensor) -> None:
     target[:rows, :columns] = samples
     target[:rows, columns:] = target[:rows, columns - 1 : columns]
     target[rows:] = target[rows - 1 : rows]
+
+
+def _holders(block: Tensor) -> int:
+    """How many tensors, here and in PyAV, use a block's memory, by torch's own count."""
+    return torch._C._storage_Use_Count(block.untyped_storage()._cdata)
 
 
 def _signed(plane: Tensor) -> torch.dtype:

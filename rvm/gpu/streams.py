@@ -69,7 +69,7 @@ class CudaLane(Lane):
         """See `Lane.take`."""
         if handed.ready is not None:
             self._stream.wait_event(handed.ready)
-            used_here(handed.item)
+            _keep_for(self._stream, handed.item)
         return handed.item
 
     def wait(self, handed: Handed[T]) -> T:
@@ -100,10 +100,15 @@ def on_default_stream(device: torch.device) -> Iterator[None]:
 
 def used_here(item: T) -> T:
     """Tensors of another stream, whose memory stays theirs until the current one is done."""
+    for device in {tensor.device for tensor in tensors_in(item) if tensor.is_cuda}:
+        _keep_for(torch.cuda.current_stream(device), item)
+    return item
+
+
+def _keep_for(stream: torch.cuda.Stream, item: Any) -> None:
     for tensor in tensors_in(item):
         if tensor.is_cuda:
-            tensor.record_stream(torch.cuda.current_stream(tensor.device))
-    return item
+            tensor.record_stream(stream)
 
 
 def tensors_in(item: Any) -> Iterator[Tensor]:

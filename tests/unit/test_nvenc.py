@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from rvm.frame import Composite, Frame
-from rvm.gpu.nvenc import NvencFeeder, surface
+from rvm.gpu.nvenc import Blocks, NvencFeeder, surface
 from rvm.sinks import codecs, encoded
 from rvm.sinks.encoded import Encoding
 from rvm.sinks.matte_file import MatteFileSink
@@ -118,7 +118,7 @@ def test_a_surface_is_one_block_with_chroma_behind_luma(depth: int) -> None:
     rng = np.random.default_rng(depth)
     dtype, top = (np.uint8, 256) if depth == 8 else (np.uint16, 1024)
     arrays = [rng.integers(0, top, shape, dtype) for shape in ((63, 95), (32, 48), (32, 48))]
-    luma, chroma = surface(tuple(map(torch.from_numpy, arrays)), (96, 64))
+    luma, chroma = surface(tuple(map(torch.from_numpy, arrays)), (96, 64), Blocks().take)
     size = luma.element_size()
     assert luma.stride(0) == chroma.stride(0)
     assert luma.stride(0) * size % 256 == 0
@@ -130,6 +130,19 @@ def test_a_surface_is_one_block_with_chroma_behind_luma(depth: int) -> None:
     np.testing.assert_array_equal(luma.numpy()[63], luma.numpy()[62])
     for index in (0, 1):
         np.testing.assert_array_equal(chroma.numpy()[..., index] >> shift, arrays[index + 1])
+
+
+def test_a_block_is_used_again_only_after_the_encoder_let_go_of_it() -> None:
+    spec = shot()
+    frame = on_device(composites(spec)[0]).picture
+    feeder = NvencFeeder(frame, frame.size)
+    held = [feeder.picture(frame) for _ in range(3)]
+    addresses = {picture.planes[0].buffer_ptr for picture in held}
+    assert len(addresses) == 3
+    released = held.pop(1).planes[0].buffer_ptr
+    again = feeder.picture(frame)
+    assert again.planes[0].buffer_ptr == released
+    assert feeder.picture(frame).planes[0].buffer_ptr not in {*addresses}
 
 
 @pytest.mark.parametrize("name", ["yuv420p", "yuv420p10"])
