@@ -9,6 +9,8 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any
 
+from torch.utils.dlpack import from_dlpack
+
 from rvm.gpu.nvdec import NvdecDecoder
 
 if TYPE_CHECKING:
@@ -75,6 +77,4 @@ class _Shifted:
         self._plane, self._columns = plane, columns
 
     def __dlpack__(self) -> Any:
-        import torch
-
-        return torch.from_dlpack(self._plane.__dlpack__()).roll(-self._columns, 1).__dlpack__()
+        return from_dlpack(self._plane.__dlpack__()).roll(-self._columns, 1).__dlpack__()
