@@ -32,9 +32,10 @@ class FakeRecording:
     def release(self) -> None:
         """Freed memory belongs to others: whoever still looks at it sees no number."""
         self.released = True
-        for part in self.results:
-            for kept in part:
-                kept.fill_(torch.nan)
+        with torch.inference_mode():
+            for part in self.results:
+                for kept in part:
+                    kept.fill_(torch.nan)
 
 
 class FakeCapturer:
