@@ -87,7 +87,7 @@ OWNERS = {
     ),
     "torch": (
         "network/", "training/", "matting/torch", "compositing/torch", "colour/torch", "device",
-        "gpu/",
+        "gpu/", "bench/gpu/",
     ),
     "triton": ("gpu/",),
     "torchvision": ("network/", "training/"),

@@ -1,0 +1,91 @@
+"""Measures a GPU and writes benchmarks/results/<date>-<device>.json and the same as tables.
+
+    python tools/bench_gpu.py                              # cuda, about eight minutes
+    python tools/bench_gpu.py --mobilenetv3 RVM.safetensors --resnet50 RVM.safetensors
+    python tools/bench_gpu.py --device cpu --quick --out /tmp/trial
+
+Everything in one run: HD, 4K and 8K; fp16, bf16 and fp32; CUDA graphs on and off; the matte alone
+and before a colour, a picture and a blur; the official-style loop in turns with ours; alpha against
+the CPU; ONNX Runtime; a 4K file to a sink that counts. The reference networks need no weights to
+be timed (random ones are as fast). See `rvm.bench.gpu` for what the figures mean.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+from rvm.bench.gpu import FULL, QUICK, GpuBench
+from rvm.bench.gpu.cases import REFERENCES
+from rvm.bench.gpu.verdict import markdown
+from rvm.device import choose_device
+from rvm.errors import RvmError
+
+_RESULTS = Path(__file__).parents[1] / "benchmarks" / "results"
+
+
+def main(words: list[str] | None = None) -> int:
+    """Measure, print, and write the file. 0 unless the device is not there."""
+    arguments = _parse(words)
+    weights = {name: getattr(arguments, name) for name in REFERENCES if getattr(arguments, name)}
+    settings = QUICK if arguments.quick else FULL
+    try:
+        device = choose_device(arguments.device).name
+        bench = GpuBench(device, settings, weights, arguments.minutes, _tell)
+        result = {
+            "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="minutes"),
+            "command": _command(arguments),
+            **bench.run(),
+        }
+    except RvmError as error:
+        print(f"bench_gpu: {error}", file=sys.stderr)
+        return 1
+    print(markdown(result))
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    target = arguments.out / _name(result)
+    target.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    print(f"\n{target}")
+    return 0
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _name(result: dict[str, Any]) -> str:
+    device = re.sub(r"[^a-z0-9]+", "-", result["machine"]["device"].lower()).strip("-")
+    return f"{result['date'][:10]}-{device}.json"
+
+
+def _command(arguments: argparse.Namespace) -> str:
+    """What to type, without where the files lay."""
+    words = ["python tools/bench_gpu.py", f"--device {arguments.device}"]
+    words += ["--quick"] if arguments.quick else []
+    words += [
+        f"--{name} {getattr(arguments, name).name}"
+        for name in REFERENCES
+        if getattr(arguments, name)
+    ]
+    return " ".join([*words, f"--minutes {arguments.minutes:g}"])
+
+
+def _parse(words: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--device", default="cuda", help="cuda, cuda:N or cpu")
+    parser.add_argument("--quick", action="store_true", help="tiny; only to see that it works")
+    for name in REFERENCES:
+        parser.add_argument(f"--{name}", type=Path, help="weights, .safetensors or .pth")
+    parser.add_argument("--minutes", type=float, default=8.0, help="begin nothing new after")
+    parser.add_argument("--out", type=Path, default=_RESULTS)
+    return parser.parse_args(words)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
