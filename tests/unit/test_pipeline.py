@@ -122,7 +122,8 @@ def run(
     finally:
         assert matter.closed
         assert compositor.closed
-        assert not [t for t in threading.enumerate() if t.name.startswith("rvm-")]
+        names = {thread.name for thread in threading.enumerate()}
+        assert not names & {"rvm-grab", "rvm-compose", "rvm-write"}
 
 
 def raising_at(number: int, error: BaseException) -> Hook:
