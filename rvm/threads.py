@@ -3,8 +3,10 @@
 The stages run side by side already (see `rvm.pipeline`), so most libraries need no threads of
 their own; more would only fight for the cores.
 
-* The network gets every core, up to 8: it is the longest step of a frame, and between two frames
-  its threads sleep. More do not speed up one small picture.
+* A network that sees the whole frame gets every core, up to 8: it is the longest step by far, and
+  between two frames its threads sleep. One that sees a small picture only, as the model that ships,
+  gets half of the cores: on two of them, two threads are no faster than one, and the stages beside
+  it need a core (see `rvm.device.choose_threads`, which decides when the model is known).
 * The decoder gets half of the cores, up to 4: a file must not be slower to read than to matte.
 * The encoder gets every core, up to 16; the default of x264, half as many again, only adds memory.
 * OpenCV gets one.
@@ -16,7 +18,7 @@ import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rvm.device import MAX_THREADS, cpu_count
+from rvm.device import cpu_count
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +30,6 @@ _MOST_DECODER, _MOST_ENCODER = 4, 16
 class ThreadShares:
     """Threads of each library; see the module."""
 
-    network: int
     decoder: int
     encoder: int
     opencv: int = 1
@@ -38,7 +39,6 @@ def thread_shares(cores: int | None = None) -> ThreadShares:
     """The shares for so many cores; None counts those this process may use."""
     cores = cores or cpu_count()
     return ThreadShares(
-        network=min(cores, MAX_THREADS),
         decoder=min(max(1, cores // 2), _MOST_DECODER),
         encoder=min(cores, _MOST_ENCODER),
     )

@@ -191,15 +191,16 @@ def resized(tensor: Array, before: tuple[int, int], now: tuple[int, int]) -> Arr
     return np.ascontiguousarray(np.stack(planes)[None]).reshape(1, channels, size[1], size[0])
 
 
-def check_graph(data: bytes, name: str, entry: ModelEntry | None) -> OnnxOutline:
+def check_graph(
+    data: bytes, name: str, entry: ModelEntry | None
+) -> tuple[OnnxOutline, type[Contract]]:
     """Refuse, before any runtime parses it, a graph that is unsafe or of no known contract.
 
     Raises:
         ModelError: see `read_outline` and `choose_contract`.
     """
     outline = read_outline(data, name)
-    choose_contract(entry, outline.inputs, outline.outputs, name)
-    return outline
+    return outline, choose_contract(entry, outline.inputs, outline.outputs, name)
 
 
 def first_line(error: Exception) -> str:

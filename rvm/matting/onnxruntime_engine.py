@@ -264,13 +264,14 @@ def open_onnxruntime(
         ModelError: the model is unsafe, damaged, or of no known contract.
         DeviceError: ONNX Runtime cannot use the device.
     """
-    outline = check_graph(data, name, entry)
+    outline, contract = check_graph(data, name, entry)
     if tensorrt and "downsample_ratio" in outline.inputs:
         raise ModelError(
             f"TensorRT cannot take {name}, whose ratio is an input; make one of fixed size with "
             "tools/export.py"
         )
-    runner = OnnxRuntimeRunner(data, name, device, choose_threads(threads), tensorrt)
+    count = choose_threads(threads, light=contract.is_light)
+    runner = OnnxRuntimeRunner(data, name, device, count, tensorrt)
     engine = "tensorrt" if tensorrt else "onnxruntime"
     return GraphEngine(runner, name=name, engine=engine, entry=entry, ratio=ratio, reason=reason)
 

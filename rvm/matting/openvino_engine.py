@@ -175,8 +175,8 @@ def open_openvino(
     """
     if device.kind != "cpu":
         raise DeviceError(f"engine openvino runs on the CPU, not on {device.name}")
-    check_graph(data, name, entry)
-    runner = OpenVinoRunner(data, name, choose_threads(threads))
+    _, contract = check_graph(data, name, entry)
+    runner = OpenVinoRunner(data, name, choose_threads(threads, light=contract.is_light))
     return GraphEngine(
         runner, name=name, engine="openvino", entry=entry, ratio=ratio, reason=reason
     )

@@ -73,9 +73,12 @@ class TestDevice:
     def test_threads(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(device, "cpu_count", lambda: 64)
         assert choose_threads(None) == device.MAX_THREADS
-        assert choose_threads(3) == 3
+        assert choose_threads(None, light=True) == device.MAX_THREADS
+        assert choose_threads(3) == choose_threads(3, light=True) == 3
         with pytest.raises(UsageError):
             choose_threads(0)
+        monkeypatch.setattr(device, "cpu_count", lambda: 2)
+        assert (choose_threads(None), choose_threads(None, light=True)) == (2, 1)
 
     def test_a_control_group_counts(self, tmp_path: Path) -> None:
         quota = tmp_path / "cpu.max"

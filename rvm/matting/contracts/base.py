@@ -45,6 +45,8 @@ class Contract(ABC):
     """
 
     name: ClassVar[str]
+    #: The graph sees a small picture only, however large the frame is.
+    is_light: ClassVar[bool] = False
     #: Names of the recurrent inputs and outputs, in one order.
     state_inputs: tuple[str, ...] = ()
     state_outputs: tuple[str, ...] = ()

@@ -32,6 +32,7 @@ class CompactContract(Contract):
     """
 
     name = "rvm-compact-core"
+    is_light = True
     state_inputs = ("r1i", "r2i", "r3i", "r4i")
     state_outputs = ("r1o", "r2o", "r3o", "r4o")
     outputs = ("alpha_scale", "alpha_offset", "fgr_residual")

@@ -29,6 +29,7 @@ class MaskContract(Contract):
     """
 
     name = "mask"
+    is_light = True
     _SINET_MEAN = np.array([102.890434, 111.25247, 126.91212], np.float32)
     _SINET_SCALE = np.array([62.93292, 62.82138, 66.355705], np.float32) * 255
 
