@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 #: What lies behind a person when nothing else is asked for.
 DEFAULT_CONVERT_BACKGROUND = "#00b140"
 DEFAULT_LIVE_BACKGROUND = "blur"
+
+_KERNELS = ("rvm.matting.fused_refine", "rvm.compositing.fused_blend")
 #: Where `convert` may decode videos.
 DECODERS = ("auto", "cpu", "gpu")
 
@@ -91,6 +93,7 @@ def convert(
     max_loss: int = 0,
     on_start: OnStart | None = None,
     on_progress: OnProgress | None = None,
+    on_notice: OnNotice | None = None,
     stop: StopSignal | None = None,
 ) -> Report:
     """Matte a video, picture or folder of pictures from start to end; no frame is lost.
@@ -111,6 +114,7 @@ def convert(
         overwrite: replace outputs that exist.
         max_loss: damaged frames that are tolerated.
         on_start, on_progress: called from this thread; must return soon.
+        on_notice: told what the run does by itself.
         stop: ends the run early when asked.
 
     Returns:
@@ -156,6 +160,7 @@ def convert(
         stop,
         on_start,
         on_progress,
+        on_notice=on_notice,
         in_software=partial(source_on, "cpu"),
         decode_background=decoder != "cpu",
     )
@@ -287,7 +292,7 @@ def run_stages(
     with ExitStack() as undo:
         ahead = None
         if wishes is not None:  # a camera takes its time: load the model meanwhile
-            ahead = Ahead(lambda: _open_matter(look, wishes, warm=True))
+            ahead = Ahead(lambda: _open_matter(look, wishes, notify, warm=True))
             undo.callback(ahead.discard)
         source = open_source()
         undo.callback(source.close)
@@ -296,7 +301,7 @@ def run_stages(
         if wishes is not None and wishes.on_demand:
             source = on_demand(source, open_source, sink, notify)
             undo.callback(source.close)
-        matter = ahead.take() if ahead is not None else _open_matter(look, wishes)
+        matter = ahead.take() if ahead is not None else _open_matter(look, wishes, notify)
         undo.callback(matter.close)
         device = matter.info.device if matter.info.engine == "torch" else "cpu"
         if in_software is not None and source.device not in ("cpu", device):
@@ -335,16 +340,23 @@ def _decoding_device(decoder: str, look: Look) -> str:
     return device
 
 
-def _open_matter(look: Look, wishes: LiveWishes | None, *, warm: bool = False) -> Matter:
+def _open_matter(
+    look: Look, wishes: LiveWishes | None, notify: OnNotice, *, warm: bool = False
+) -> Matter:
     """Offline every frame goes through the network; live not those that look the same."""
+    from rvm.jit import is_translated
     from rvm.matting.matter import Matter
     from rvm.matting.thrift import ThriftyMatter
+    from rvm.telemetry import Notice
 
     open_it = Matter if wishes is None else partial(ThriftyMatter, spare_still=wishes.governor)
     matter = open_it(
         model=look.model, device=look.device, engine=look.engine,
         downsample_ratio=look.downsample_ratio, scene_cut_reset=look.scene_cut_reset,
     )  # fmt: skip
+    if matter.info.engine != "torch" and not all(map(is_translated, _KERNELS)):
+        text = "preparing fast kernels for this machine; it takes some seconds, and only once"
+        notify(Notice("preparing", text))
     if warm:
         matter.warm_up()
     return matter

@@ -21,7 +21,7 @@ from rvm.sinks.base import Sink
 from rvm.sources.base import Source, SourceInfo
 
 if TYPE_CHECKING:
-    from rvm.api import OnProgress, OnStart
+    from rvm.api import OnNotice, OnProgress, OnStart
     from rvm.frame import Composite
     from rvm.pipeline import StopSignal
     from rvm.telemetry import Report
@@ -237,6 +237,7 @@ def make_demo(
     *,
     on_start: OnStart | None = None,
     on_progress: OnProgress | None = None,
+    on_notice: OnNotice | None = None,
     stop: StopSignal | None = None,
 ) -> Report:
     """Write `rvm-demo.mp4` and `rvm-demo.png` (before, matte, after) into a folder.
@@ -251,7 +252,7 @@ def make_demo(
     film, still = folder / "rvm-demo.mp4", folder / "rvm-demo.png"
     shot = HandHeldShot(portrait(), options.seconds)
     _prepare(folder, film, still, overwrite=options.overwrite)
-    return _run(shot, film, still, options, on_start, on_progress, stop)
+    return _run(shot, film, still, options, on_start, on_progress, on_notice, stop)
 
 
 def _prepare(folder: Path, *files: Path, overwrite: bool) -> None:
@@ -271,6 +272,7 @@ def _run(
     options: DemoOptions,
     on_start: OnStart | None,
     on_progress: OnProgress | None,
+    on_notice: OnNotice | None,
     stop: StopSignal | None,
 ) -> Report:
     import dataclasses
@@ -296,7 +298,10 @@ def _run(
             background=background, model=options.model, device=options.device,
             engine=options.engine,
         )  # fmt: skip
-        report = run_stages(lambda: shot, open_sink, look, Limits(), stop, on_start, on_progress)
+        report = run_stages(
+            lambda: shot, open_sink, look, Limits(), stop, on_start, on_progress,
+            on_notice=on_notice,
+        )  # fmt: skip
     if keepers[0].still is None:
         return report
     _write_png(still, keepers[0].still)

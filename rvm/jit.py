@@ -13,6 +13,7 @@ import functools
 import importlib
 import logging
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import cv2
@@ -52,6 +53,20 @@ def kernels(module: str) -> Any | None:
     except Exception as error:  # numba raises its own and plain ones, by version
         logger.info("%s is left out, OpenCV does its work: %s", module, error)
         return None
+
+
+def is_translated(module: str) -> bool:
+    """Whether the kernels of a module were translated on this machine since they last changed.
+
+    True also where there is nothing to translate them.
+    """
+    found = kernels(module)
+    if found is None:
+        return True
+    source = Path(found.__file__)
+    folder = next(f.stats.cache_path for f in vars(found).values() if hasattr(f, "stats"))
+    indexes = Path(folder).glob(f"{source.stem}.*.nbi")
+    return any(index.stat().st_mtime >= source.stat().st_mtime for index in indexes)
 
 
 def whole_rows(plane: npt.NDArray[Any]) -> npt.NDArray[Any]:

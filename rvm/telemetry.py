@@ -113,7 +113,8 @@ class Notice:
     """Something a running pipeline did by itself, for the user to see.
 
     Attributes:
-        kind: "quality" (the governor changed it) or "idle" (the camera went off or on).
+        kind: "quality" (the governor changed it), "idle" (the camera went off or on) or
+            "preparing" (something is made that later runs find ready).
         text: one line.
     """
 
@@ -133,6 +134,7 @@ class Report:
     `mattes` how many came from the network, moved along from an earlier frame, or were the same
     again because nothing moved; `idle_seconds` the camera was off for want of a reader.
     `cpu_percent` is processor time over what all cores could give.
+    `decoder` is where the last frames were decoded: "cpu", or a GPU as torch writes it.
     """
 
     frames_in: int
@@ -158,6 +160,7 @@ class Report:
     mattes: dict[str, int] | None = None
     idle_seconds: float | None = None
     cpu_percent: float = 0.0
+    decoder: str = "cpu"
     interrupted: bool = False
     peak_rss_mb: float = 0.0
     notes: tuple[str, ...] = ()

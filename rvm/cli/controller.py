@@ -53,7 +53,7 @@ def run_live(context: LiveContext, console: Console, *, progress: ProgressMode, 
     """Run until the end, a limit or a signal; return the exit code."""
     from rvm.api import live
 
-    return run_pipeline(live, context.arguments(), console, progress, json, notices=True)
+    return run_pipeline(live, context.arguments(), console, progress, json)
 
 
 def run_pipeline(
@@ -62,21 +62,18 @@ def run_pipeline(
     console: Console,
     progress: ProgressMode,
     json: bool,
-    *,
-    notices: bool = False,
 ) -> int:
     """One run of the library; 0, or the exit code of the signal that ended it."""
     from rvm.pipeline import StopSignal
 
     stop = StopSignal()
     reporter = make_reporter(progress, console)
-    if notices:
-        arguments = arguments | {"on_notice": reporter.notice}
     with Interruptible(stop) as interruptible:
         try:
             report = function(
-                **arguments, on_start=reporter.start, on_progress=reporter.update, stop=stop
-            )
+                **arguments, on_start=reporter.start, on_progress=reporter.update,
+                on_notice=reporter.notice, stop=stop,
+            )  # fmt: skip
         except RvmError as error:
             reporter.close()
             _tell_what_is_left(error, console, json)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
+import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -167,3 +170,18 @@ def test_without_numba_opencv_does_it(
         assert (guided_alpha(luma_guide(frame), nothing, everything) == 255).all()
     assert "OpenCV does its work" in caplog.text
     jit.kernels.cache_clear()
+
+
+def test_a_machine_that_never_ran_them_is_told(tmp_path: Path) -> None:
+    """The first run on a machine translates for seconds, and says so; the second does not."""
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+    program = (
+        "from rvm.jit import is_translated, kernels; name = 'rvm.matting.fused_refine'\n"
+        "before = is_translated(name)\n"
+        "import numpy as np\n"
+        "kernels(name)._sample_kinds(*[np.zeros((2, 2), np.float32)] * 2, np.float32(255))\n"
+        "print(before, is_translated(name))"
+    )
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.stdout.split() == ["False", "True"], done.stderr
