@@ -368,6 +368,7 @@ class Pipeline:
             mattes=self._control.mattes() if self._control else None,
             idle_seconds=round(self._source.idle_seconds, 2) or None,
             cpu_percent=self._cpu_percent(seconds),
+            decoder=self._source.device,
             interrupted=self._stop.requested,
             peak_rss_mb=peak_rss_mb(),
             notes=(*self._source.info.notes, *self._sink.notes),

@@ -95,7 +95,7 @@ def _advice(engine: str) -> str:
     from rvm.device import is_installed
 
     if not is_installed("torch"):
-        return f"{_TORCH}, and choose --engine torch with a .safetensors model"
+        return f"{_TORCH}, and choose --model compact_torch"
     if engine != "torch":
-        return "choose --engine torch with a .safetensors model"
+        return "choose --model compact_torch, which keeps frames on the GPU"
     return ""

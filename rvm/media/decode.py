@@ -190,6 +190,7 @@ class VideoReader:
     def _go_on_in_software(self) -> av.VideoFrame | None:
         """Decode anew from the start of the part, and leave out the pictures that were taken."""
         taken = self._taken
+        logger.warning("%s: decoded on the CPU from frame %d on", self._name, self._index)
         self._replace(self._in_software())
         for _ in range(taken):
             if self._passage.next_picture() is None:

@@ -35,6 +35,11 @@ class PacedSource(Source):
         self.info = dataclasses.replace(source.info, live=True)
 
     @property
+    def device(self) -> str:  # type: ignore[override]
+        """Where the source decodes."""
+        return self._source.device
+
+    @property
     def damaged(self) -> int:  # type: ignore[override]
         """As the source counts."""
         return self._source.damaged

@@ -116,6 +116,7 @@ def test_no_frame_passes_through_main_memory(tmp_path: Path, changes: dict[str, 
     plain = make_compositor("#00b140")
     expected, _ = run(tmp_path / "a.mp4", tmp_path / "two.mp4", plain, "cpu")
     assert matter.downloads == 0
+    assert (report.decoder, expected.decoder) == ("fake:0", "cpu")
     assert (report.frames_in, report.frames_out) == (expected.frames_in, expected.frames_out)
     assert report.notes == expected.notes
     compare(tmp_path / "one.mp4", tmp_path / "two.mp4")

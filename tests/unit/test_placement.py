@@ -62,7 +62,7 @@ def test_what_keeps_frames_from_the_gpu_is_said(machine: Told) -> None:
     for name in ("decode", "compositing"):
         assert parts[name].where == "cpu"
         assert parts[name].reason == "onnxruntime takes frames from main memory"
-        assert "--engine torch" in parts[name].advice
+        assert "--model compact_torch" in parts[name].advice
     assert "pip install" in machine("onnxruntime", GPU, torch=False)["decode"].advice
 
 
