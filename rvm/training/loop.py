@@ -28,7 +28,7 @@ from rvm.network.compact import CompactMatting, CompactOutput, refine, zero_stat
 from rvm.training.features import FeatureMatcher, FeatureTeacher, one_frame_each
 from rvm.training.losses import matting_loss
 from rvm.training.recipe import Recipe, Stage
-from rvm.training.sampling import Sequence
+from rvm.training.sampling import Mixture, Sequence
 
 log = logging.getLogger(__name__)
 
@@ -45,8 +45,14 @@ SYNC_EVERY = 10
 class SequenceSource(Protocol):
     """Where sequences come from; :class:`rvm.training.sampling.Sampler` or a test's fake."""
 
-    def draw(self, rng: np.random.Generator, frames: int, size: tuple[int, int]) -> Sequence:
-        """One sequence of ``frames`` frames, ``size`` (width, height)."""
+    def draw(
+        self,
+        rng: np.random.Generator,
+        frames: int,
+        size: tuple[int, int],
+        mixture: Mixture | None = None,
+    ) -> Sequence:
+        """One sequence of ``frames`` frames, ``size`` (width, height); None is the usual mixture."""
         ...
 
 
@@ -68,7 +74,7 @@ def draw_batch(
     width, height = stage.sizes[int(shared.integers(len(stage.sizes)))]
     rng = np.random.default_rng([recipe.seed, rank, step])
     size = (width * stage.detail, height * stage.detail)
-    drawn = [source.draw(rng, stage.frames, size) for _ in range(stage.batch)]
+    drawn = [source.draw(rng, stage.frames, size, stage.mixture) for _ in range(stage.batch)]
 
     def tensor(planes: np.ndarray[Any, Any]) -> Tensor:
         return torch.from_numpy(planes).to(device).permute(0, 3, 1, 2).float() / 255

@@ -28,6 +28,8 @@ class Stage:
     lr_end: float
     detail: int = 1
     """The picture that is refined is this many times larger than the small frame."""
+    mixture: Mixture | None = None
+    """What is drawn; None is the recipe's own mixture."""
 
     def __post_init__(self) -> None:
         for width, height in self.sizes:
@@ -79,10 +81,7 @@ def load_recipe(path: Path) -> Recipe:
 def recipe_from_dict(table: dict[str, Any]) -> Recipe:
     """A recipe from plain tables, as TOML gives them."""
     table = dict(table)
-    stages = tuple(
-        Stage(**{**stage, "sizes": tuple((w, h) for w, h in stage["sizes"])})
-        for stage in table.pop("stages")
-    )
+    stages = tuple(map(stage_from_dict, table.pop("stages")))
     parts: dict[str, Any] = {}
     for key, kind in (("network", CompactConfig), ("losses", LossWeights), ("mixture", Mixture)):
         values = table.pop(key, {})
@@ -91,3 +90,12 @@ def recipe_from_dict(table: dict[str, Any]) -> Recipe:
         }
         parts[key] = kind(**fields)
     return Recipe(stages, **table, **parts)
+
+
+def stage_from_dict(table: dict[str, Any]) -> Stage:
+    """A stage from plain tables."""
+    values = dict(table)
+    values["sizes"] = tuple((w, h) for w, h in values["sizes"])
+    if "mixture" in values:
+        values["mixture"] = Mixture(**values["mixture"])
+    return Stage(**values)

@@ -6,7 +6,7 @@ generator state always gives the same sequence.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import cv2
 import numpy as np
@@ -39,7 +39,10 @@ CLIP_SHARES = {"asl": 0.35, "overhead": 0.6}
 
 @dataclass(frozen=True)
 class Mixture:
-    """How often each kind of sequence is drawn; weights, not necessarily summing to 1."""
+    """How often each kind of sequence is drawn; weights, not necessarily summing to 1.
+
+    The fields bear the names of the methods of :class:`Sampler` that draw them.
+    """
 
     still: float = 0.28
     still_composite: float = 0.28
@@ -62,22 +65,18 @@ class Sampler:
 
     def __init__(self, material: Material, mixture: Mixture) -> None:
         self.material = material
-        weights = {
-            self.still: mixture.still,
-            self.still_composite: mixture.still_composite,
-            self.clip: mixture.clip,
-            self.clip_composite: mixture.clip_composite,
-            self.empty: mixture.empty,
-        }
-        self._kinds = list(weights)
-        self._odds = np.array(list(weights.values())) / sum(weights.values())
+        self._mixture = mixture
         shares = np.array([CLIP_SHARES.get(c.name.split("_")[0], 1.0) for c in material.clips])
         self._clip_odds = shares / shares.sum()
 
-    def draw(self, rng: Rng, frames: int, size: tuple[int, int]) -> Sequence:
-        """One sequence of any kind; ``size`` is (width, height)."""
-        kind = self._kinds[int(rng.choice(len(self._kinds), p=self._odds))]
-        sequence: Sequence = kind(rng, frames, size)
+    def draw(
+        self, rng: Rng, frames: int, size: tuple[int, int], mixture: Mixture | None = None
+    ) -> Sequence:
+        """One sequence of any kind; ``size`` is (width, height), ``mixture`` the usual one."""
+        weights = asdict(mixture or self._mixture)
+        odds = np.array(list(weights.values())) / sum(weights.values())
+        kind = list(weights)[int(rng.choice(len(odds), p=odds))]
+        sequence: Sequence = getattr(self, kind)(rng, frames, size)
         if rng.random() < 0.5:
             sequence = flip(sequence)
         return Sequence(aug.camera(rng, sequence.rgb), sequence.alpha, sequence.fgr)

@@ -13,7 +13,7 @@ from rvm.training import augmentation, losses
 from rvm.training.loop import Trainer, train
 from rvm.training.material import correct_with_mask, intersection_over_union, person_box
 from rvm.training.recipe import Recipe, Stage, recipe_from_dict
-from rvm.training.sampling import Sequence, blend, flip
+from rvm.training.sampling import Mixture, Sequence, blend, flip
 
 TINY = CompactConfig((8, 8, 8, 8, 8), (1, 1, 1, 1), (8, 8, 8, 8, 8))
 
@@ -21,7 +21,13 @@ TINY = CompactConfig((8, 8, 8, 8, 8), (1, 1, 1, 1), (8, 8, 8, 8, 8))
 class Discs:
     """A bright disc on noise: enough to learn something from."""
 
-    def draw(self, rng: np.random.Generator, frames: int, size: tuple[int, int]) -> Sequence:
+    def draw(
+        self,
+        rng: np.random.Generator,
+        frames: int,
+        size: tuple[int, int],
+        mixture: Mixture | None = None,
+    ) -> Sequence:
         width, height = size
         y, x = np.mgrid[:height, :width]
         cx, cy = rng.uniform(0.3, 0.7, 2) * size
@@ -140,7 +146,10 @@ def test_rates_are_linear_within_a_stage_after_warm_up() -> None:
 def test_recipes_come_from_toml_tables_and_unknown_keys_are_refused() -> None:
     stage = {"name": "a", "steps": 1, "batch": 1, "frames": 1, "sizes": [[32, 64]],
              "lr_start": 1e-3, "lr_end": 1e-4}  # fmt: skip
-    recipe = recipe_from_dict({"stages": [stage], "seed": 4, "losses": {"edge": 1.0}})
+    second = {**stage, "mixture": {"empty": 1.0}}
+    recipe = recipe_from_dict({"stages": [stage, second], "seed": 4, "losses": {"edge": 1.0}})
+    assert recipe.stages[0].mixture is None
+    assert recipe.stages[1].mixture == Mixture(empty=1.0)
     assert (recipe.seed, recipe.losses.edge, recipe.stages[0].sizes) == (4, 1.0, ((32, 64),))
     with pytest.raises(TypeError):
         recipe_from_dict({"stages": [stage], "sead": 4})

@@ -58,3 +58,10 @@ def test_a_person_cut_off_by_the_picture_reaches_the_bottom_of_the_frame() -> No
         anchor, start = sampler._frame_person(rng, portrait, SIZE, natural=False)
         bottom = start.matrix(anchor) @ np.array([90.0, 200.0, 1.0])
         assert bottom[1] >= SIZE[1] - 4
+
+
+def test_a_stage_may_draw_from_a_mixture_of_its_own() -> None:
+    sampler = Sampler(material([], False), Mixture(1, 0, 0, 0, 0))
+    rng = np.random.default_rng(0)
+    assert sampler.draw(rng, 1, SIZE).alpha.any()
+    assert not sampler.draw(rng, 1, SIZE, Mixture(0, 0, 0, 0, 1)).alpha.any()
