@@ -44,6 +44,15 @@ def cell_maxima(plane: Tensor, halvings: int) -> Tensor:
     return F.max_pool2d(image, rest, ceil_mode=True) if rest > 1 else image
 
 
+def try_out(device: torch.device) -> None:
+    """Compile and run the kernel on a few samples.
+
+    Raises:
+        Exception: Triton's, of many kinds: it does not work here.
+    """
+    _launch(torch.zeros((8, 8), dtype=torch.uint8, device=device), 3, maximum=False)
+
+
 def _launch(plane: Tensor, halvings: int, *, maximum: bool) -> Tensor:
     from rvm.gpu import triton_cells
 

@@ -19,7 +19,10 @@ from rvm.frame import PIXEL_FORMATS, SRGB, ColourTags, Frame, Matte, PixelFormat
 torch = pytest.importorskip("torch")
 
 from rvm.colour import torch_rgb, torch_transfer, transfer  # noqa: E402
+from rvm.compositing.torch_blur import TorchBlur, _blurred  # noqa: E402
 from rvm.compositing.torch_compositor import TorchCompositor  # noqa: E402
+from rvm.gpu.graphs import GraphRunner  # noqa: E402
+from tests.fake_capturer import FakeCapturer  # noqa: E402
 
 SPECS = ("#336699", "transparent", "none", "blur:0.2", "blur:0.9")
 PQ = ColourTags("bt2020", "limited", "bt2020", "pq")
@@ -105,12 +108,11 @@ def test_equal_on_a_gpu(name: str, spec: str) -> None:
 
 def compare_some() -> None:
     """Each kind of format and background once."""
-    for name in ("yuv420p", "yuv422p10", "rgb24"):
+    for name, spec in (("yuv420p", "#336699"), ("yuv422p10", "blur:0.9"), ("rgb24", "blur:0.9")):
         pixels = PIXEL_FORMATS[name]
         tags = SRGB if pixels.family == "rgb" else ColourTags()
-        for spec in ("#336699", "blur:0.2", "blur:0.9"):
-            frame = smooth_frame(pixels, 51, 37, tags)
-            assert differences(frame, matte(51, 37), spec, False, "cpu").max() <= 1
+        frame = smooth_frame(pixels, 51, 37, tags)
+        assert differences(frame, matte(51, 37), spec, False, "cpu").max() <= 1
 
 
 def test_compiled_kernels_equal_the_cpu() -> None:
@@ -121,6 +123,23 @@ def test_compiled_kernels_equal_the_cpu() -> None:
         capture_output=True, env={**os.environ, "TRITON_INTERPRET": "1"},
     )  # fmt: skip
     assert result.returncode == 0, result.stderr[-3000:]
+
+
+def test_the_blur_is_the_same_as_a_graph() -> None:
+    blur, plain = TorchBlur(0.5), TorchBlur(0.5)
+    capturer = FakeCapturer()
+    blur._runner = GraphRunner(_blurred, torch.device("cpu"), capturer)
+    pixels = PIXEL_FORMATS["yuv420p"]
+    for _ in range(4):
+        frame, alpha = on_device(smooth_frame(pixels, 160, 96, ColourTags()), matte(160, 96), "cpu")
+        pairs = zip(
+            blur.behind(frame, alpha).planes, plain.behind(frame, alpha).planes, strict=True
+        )
+        assert all(torch.equal(mine, theirs) for mine, theirs in pairs)
+    (recording,) = capturer.recordings
+    assert recording.replays == 3
+    blur.close()
+    assert recording.released
 
 
 def test_a_plain_colour_is_never_uploaded() -> None:
