@@ -278,7 +278,7 @@ class CudaCapturer:
         with _CAPTURING, torch.cuda.device(self._device):
             current = torch.cuda.current_stream()
             if self._stream is None:
-                self._stream = torch.cuda.Stream()
+                self._stream = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
             try:
                 self._stream.wait_stream(current)
                 with torch.cuda.stream(self._stream):

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from rvm.gpu import has_triton
+from rvm.gpu import has_triton, on_device_of
 
 #: Pixels of a row that one program does.
 _STRIP = 1024
@@ -44,7 +44,7 @@ def luma_alpha(
     rows, columns = alpha.shape
     stride_y, stride_x, stride_c = (*plane.stride(), 0)[:3]
     from_0, from_1, from_2 = (*weights, 0.0, 0.0)[:3]
-    with torch.cuda.device_of(alpha):
+    with on_device_of(alpha):
         triton_refine.luma_alpha[(-(-columns // _STRIP), rows)](
             plane, stride_y, stride_x, stride_c, from_0, from_1, from_2, plus,
             *_small(coefficients, rows, columns), alpha, alpha.stride(0), columns,
@@ -87,7 +87,7 @@ def guided_alpha(
     rows, columns = picture.shape[2:]
     alpha = torch.empty((rows, columns), dtype=torch.uint8, device=picture.device)
     weighted = torch.empty((1, 4, rows, columns), dtype=dtype, device=picture.device)
-    with torch.cuda.device_of(alpha):
+    with on_device_of(alpha):
         triton_refine.guided_alpha[(-(-columns // _STRIP), rows)](
             picture, *picture.stride()[1:], *_small(coefficients, rows, columns),
             alpha, alpha.stride(0), weighted, *weighted.stride()[1:3], columns,
@@ -102,7 +102,7 @@ def guided_alpha_twin(
     """`guided_alpha` in plain torch."""
     picture = picture.float()
     fine = torch.cat([picture, picture.mean(dim=1, keepdim=True)], dim=1)
-    slope, offset = coefficients.split(4, dim=1)
+    slope, offset = coefficients[:, :4], coefficients[:, 4:]
     result = _enlarged(slope, fine.shape[2:]) * fine + _enlarged(offset, fine.shape[2:])
     alpha = torch.nan_to_num(result[:, 3:], 0.0).clamp_(0, 1)
     change = (picture + result[:, :3]).clamp_(0, 1) - picture
@@ -128,7 +128,7 @@ def area_residual(weighted: Tensor, size: tuple[int, int]) -> Tensor:
     out = torch.empty((*size, 3), dtype=torch.float32, device=weighted.device)
     span = 1 << (columns // size[1] + 1).bit_length()  # a window has up to W / w + 2 columns
     strip = max(1, _AREA_TILE // span)
-    with torch.cuda.device_of(out):
+    with on_device_of(out):
         triton_refine.area_residual[(-(-size[1] // strip), size[0])](
             weighted, *weighted.stride()[1:3], rows, columns, out, *size,
             SPAN=span, STRIP=strip, num_warps=_WARPS,

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from rvm.colour import torch_rgb
-from rvm.gpu import has_triton
+from rvm.gpu import has_triton, on_device_of
 
 Planes = tuple[Tensor, ...]
 Matrix = npt.NDArray[np.float64]
@@ -101,7 +101,7 @@ def _launch(parts: Planes, blocks: list[_Block], matrix: Matrix, out: Tensor) ->
     coefficients = np.zeros((4, 4))
     coefficients[:channels] = matrix
     strides = [stride for part in parts for stride in part.stride()]
-    with torch.cuda.device_of(out):
+    with on_device_of(out):
         triton_sample.sample_planes[(-(-width // strip), height)](
             *parts, *strides, *_geometry(blocks[0], width, height),
             *_geometry(blocks[1], width, height), *coefficients.flatten().tolist(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -30,7 +31,7 @@ def running_mean(layout: Layout, picture: Tensor, states: Tensors) -> tuple[Tens
     return (picture * 2, new[0].sum(dim=1, keepdim=True)), new
 
 
-def layout_of(side: int, dtype: torch.dtype = torch.float32) -> Layout:
+def layout_of(side: int, dtype: Any = torch.float32) -> Layout:
     return Layout((1, 3, side, side), dtype, ((1, 2, side, side), (1, 4, 1, 1)), dtype)
 
 
@@ -159,7 +160,7 @@ def test_the_graph_unused_for_longest_gives_way() -> None:
     runner.run(layout_of(5), filled(1, layout_of(5)), None)  # known already: captured at once
     assert runner.layouts == (layout_of(6), layout_of(5))
     runner.clear()
-    assert runner.layouts == ()
+    assert not runner.layouts
     assert all(recording.released for recording in capturer.recordings)
 
 
