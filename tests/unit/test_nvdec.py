@@ -192,6 +192,28 @@ def test_a_file_that_is_cut_short_says_the_same(tmp_path: Path) -> None:
     assert frames
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "bad_audio_only.mp4", "bad_chunk_out_of_range.mp4", "bad_encrypted.mp4",
+        "bad_header_only.mp4", "bad_init_segment_only.mp4", "bad_zero_stsc.mp4",
+        "bad_invalid_userdata.mp4", "bad_no_timescale.mp4",
+    ],
+)  # fmt: skip
+def test_bad_files_fail_with_the_same_words(name: str) -> None:
+    path = shared_path(f"data/clips/{name}")
+
+    def outcome(decoder: FakeNvdec | None) -> tuple[str, int, int]:
+        try:
+            with VideoReader(path, decoder=decoder) as reader:
+                frames, error = read(reader)
+                return error, len(frames), reader.damaged
+        except InputError as error:
+            return str(error), 0, 0
+
+    assert outcome(FakeNvdec()) == outcome(None)
+
+
 def test_a_loop_stays_on_the_device(tmp_path: Path) -> None:
     spec = write_clip(tmp_path / "clip.mp4")
     count = len(spec.pts)
