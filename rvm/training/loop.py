@@ -52,7 +52,7 @@ class SequenceSource(Protocol):
         size: tuple[int, int],
         mixture: Mixture | None = None,
     ) -> Sequence:
-        """One sequence of ``frames`` frames, ``size`` (width, height), of the usual mixture or this."""
+        """One sequence of ``frames`` frames, ``size`` (width, height), of this mixture."""
         ...
 
 
