@@ -30,6 +30,9 @@ PEOPLE_SHARE = 0.4
 PLACES_SHARE = 0.65
 """How often a background is one of the extra places, where there are any."""
 
+FAR_SHARE = 0.12
+"""How often a cut-out person is seen whole and from afar."""
+
 STANDING = 1.7
 """A person this much taller than wide is seen whole or nearly so."""
 
@@ -234,6 +237,8 @@ class Sampler:
         shown = float(rng.choice(shares, p=[0.22, 0.2, 0.24, 0.21, 0.13]))
         shown *= rng.uniform(0.9, 1.15)
         fill = rng.uniform(0.6, 1.0) if shown > 0.8 else rng.uniform(0.75, 1.0)
+        if whole and not natural and rng.random() < FAR_SHARE:
+            shown, fill = 1.0, rng.uniform(0.25, 0.6)
         scale = height * fill / (tall * shown)
         if natural:  # keep most of the frame inside the picture, or show all of it, mirrored
             if rng.random() > WIDE_SHARE:
