@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from rvm.errors import ModelError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rvm.frame import Frame
     from rvm.matting.reuse import Coefficients
 
@@ -31,8 +33,14 @@ class RecurrentState:
     coefficients: Coefficients | None = None
 
     def __repr__(self) -> str:
-        shapes = " ".join("x".join(map(str, tensor.shape)) for tensor in self.tensors)
+        shapes = " ".join("x".join(map(str, _shape(tensor))) for tensor in self.tensors)
         return f"RecurrentState({self.size[0]}x{self.size[1]}: {shapes or 'no tensors'})"
+
+
+def _shape(tensor: Any) -> Sequence[int]:
+    """Of an array, a tensor, or ONNX Runtime's value, whose shape is a method."""
+    found: Sequence[int] = tensor.shape() if callable(tensor.shape) else tensor.shape
+    return found
 
 
 def tensors_for(owner: object, frame: Frame, state: object) -> tuple[Any, ...] | None:

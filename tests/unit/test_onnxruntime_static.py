@@ -130,6 +130,14 @@ def test_a_state_of_another_size_of_the_network_still_fits(static: Any) -> None:
     assert len(runner._graphs) == 2
 
 
+@pytest.mark.parametrize("fixed", [True, False])
+def test_a_state_says_its_shapes(fixed: bool) -> None:
+    engine, _ = compact(static=fixed)
+    _, state = engine.step(frames(1)[0], None)
+    assert repr(state).startswith("RecurrentState(160x96: 1x")
+    engine.close()
+
+
 def test_a_few_sizes_are_kept(static: Any) -> None:
     engine, runner = static
     for width in (160, 224, 288, 352, 160):
