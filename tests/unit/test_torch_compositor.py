@@ -106,6 +106,26 @@ def test_equal_on_a_gpu(name: str, spec: str) -> None:
     assert found.max() <= max(1, pixels.max_value >> 10)
 
 
+@pytest.mark.gpu
+@pytest.mark.parametrize("spec", ["#336699", "blur:0.6"])
+def test_steady_state_waits_for_nothing_and_takes_no_memory(spec: str) -> None:
+    compositor = TorchCompositor(parse_background(spec), device="cuda")
+    pixels = PIXEL_FORMATS["yuv420p"]
+    pair = on_device(smooth_frame(pixels, 1280, 720, ColourTags()), matte(1280, 720), "cuda")
+    for _ in range(4):
+        compositor.compose(*pair)
+    torch.cuda.synchronize()
+    before = torch.cuda.memory_stats()["segment.all.allocated"]
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        for _ in range(8):
+            compositor.compose(*pair)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert torch.cuda.memory_stats()["segment.all.allocated"] == before
+    compositor.close()
+
+
 def compare_some() -> None:
     """Each kind of format and background once."""
     for name, spec in (("yuv420p", "#336699"), ("yuv422p10", "blur:0.9"), ("rgb24", "blur:0.9")):
