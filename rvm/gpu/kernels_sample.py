@@ -46,15 +46,16 @@ def sample(
     Returns:
         `out`. Its first three channels are clamped to 0..1, a fourth is left as it is.
     """
+    parts = channel_planes(planes)
+    blocks = [block for part in parts if (block := _block(part, width, height))]
+    if not has_triton(planes[0].device) or len(blocks) < len(parts):
+        made = sample_twin(planes, matrix, width, height)
+        return made if out is None else out.copy_(made)
     if out is None:
         shape = (1, matrix.shape[0], height, width)
         out = torch.empty(shape, dtype=torch.float32, device=planes[0].device)
-    parts = channel_planes(planes)
-    blocks = [_block(part, width, height) for part in parts]
-    if has_triton(out.device) and all(blocks):
-        _launch(parts, [block for block in blocks if block], matrix, out)
-        return out
-    return out.copy_(sample_twin(planes, matrix, width, height))
+    _launch(parts, blocks, matrix, out)
+    return out
 
 
 def sample_twin(planes: Planes, matrix: Matrix, width: int, height: int) -> Tensor:
