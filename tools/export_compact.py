@@ -110,6 +110,7 @@ def main() -> None:
     entries = {
         args.name: entry(
             args.name, written[names[0]], core_contract, long_side, default=True,
+            torch_twin=f"{args.name}_torch",
             description="Our compact recurrent network, small frames in, guided-filter "
             "coefficients out",
         ),

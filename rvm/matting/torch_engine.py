@@ -249,6 +249,11 @@ def metadata_of(data: bytes) -> dict[str, str]:
     return {key: value for key, value in found.items() if key != "format"}
 
 
+def has_cuda() -> bool:
+    """Whether this torch was made for CUDA and finds a GPU."""
+    return torch.cuda.is_available()
+
+
 def _torch_device(device: Device) -> torch.device:
     if device.kind == "cuda":
         if not torch.cuda.is_available():

@@ -22,6 +22,7 @@ def entry(
     description: str,
     precision: str = "fp32",
     default: bool = False,
+    torch_twin: str | None = None,
 ) -> str:
     """One manifest table for a file of ours, its size and hash pinned."""
     content = path.read_bytes()
@@ -38,7 +39,11 @@ def entry(
         f"long_side = {long_side}",
         f"size_multiple = {SIZE_MULTIPLE}",
     ]
-    return "\n".join(lines + (["default = true"] if default else [])) + "\n"
+    if default:
+        lines.append("default = true")
+    if torch_twin:
+        lines.append(f'torch_twin = "{torch_twin}"')
+    return "\n".join(lines) + "\n"
 
 
 def put_entries(manifest: Path, entries: Mapping[str, str]) -> None:

@@ -15,6 +15,7 @@ from rvm.errors import DeviceError, ModelError, UsageError
 from rvm.frame import PIXEL_FORMATS, Frame
 from rvm.matting import available_engines, load, load_engine
 from rvm.matting.fake import FakeEngine
+from rvm.matting.weights import find_model
 from tests import synth_models
 
 
@@ -153,6 +154,18 @@ class TestChoice:
         assert "cuda:0 could not be used" in engine.info.reason
         with pytest.raises(DeviceError, match="no CUDA"):
             load_engine(tiny, engine="onnxruntime", device="cuda")
+
+    @pytest.mark.usefixtures("two_gpus")
+    @pytest.mark.parametrize(("sees", "engine"), [(True, "torch"), (False, "onnxruntime")])
+    def test_on_a_gpu_the_default_model_takes_its_torch_twin(
+        self, monkeypatch: pytest.MonkeyPatch, sees: bool, engine: str
+    ) -> None:
+        monkeypatch.setattr(load, "torch_sees_cuda", lambda: sees)
+        name, place = load.foresee(device="cuda:1")
+        assert (name, place.name) == (engine, "cuda:1")
+        model, _, reason = load._pick(find_model(None), place)
+        assert model.name == ("compact_torch" if sees else "compact")
+        assert ("stay on the GPU" in reason) == sees
 
     @pytest.mark.parametrize("ratio", [0.0, -1.0, 1.5])
     def test_a_wrong_ratio_is_refused(self, tiny: Path, ratio: float) -> None:
