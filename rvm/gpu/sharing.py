@@ -14,6 +14,7 @@ Importing this imports no torch.
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import sys
@@ -33,6 +34,9 @@ _SEATS = 32
 _FOR_FRAMES = 0.5
 #: Frames in the hands of the pipeline's threads, beside those in its two long queues.
 _IN_HAND = 6
+#: What locking fails with where somebody else has the lock, on POSIX and Windows. Anything else
+#: (file systems of networks may know no locks) says nothing about others.
+_TAKEN = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK)
 
 
 class Sized(Protocol):
@@ -153,7 +157,11 @@ def bytes_in_flight(frames: Sized) -> int:
 
 
 def _locked(path: Path) -> int | None:
-    """The file, opened and locked by this process; None if another holder has the lock."""
+    """The file, opened and locked by this process; None if another holder has the lock.
+
+    Raises:
+        OSError: it cannot be opened, or cannot be locked at all.
+    """
     file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         if sys.platform == "win32":
@@ -164,7 +172,9 @@ def _locked(path: Path) -> int | None:
             import fcntl
 
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except OSError as error:
         os.close(file)
-        return None
+        if error.errno in _TAKEN:
+            return None
+        raise
     return file

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import signal
 import subprocess
 import sys
@@ -79,6 +80,21 @@ def test_a_folder_that_cannot_be_written_means_being_alone(tmp_path: Path) -> No
     lonely = seat(blocked / "seats")
     assert lonely.runs() == 1
     assert lonely.queue_size(info(64, 64), 4) == 4
+    lonely.close()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="locks files by another call")
+def test_a_folder_that_knows_no_locks_means_being_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import fcntl
+
+    def no_locks(file: int, operation: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    lonely = seat(tmp_path)
+    assert lonely.runs() == 1
     lonely.close()
 
 
