@@ -10,6 +10,7 @@ from rvm.colour import torch_rgb
 from rvm.colour.recode import same_meaning
 from rvm.compositing import fit
 from rvm.compositing.video import Video, cover, fitted
+from rvm.gpu import streams
 from rvm.gpu.resize import resize
 from rvm.media.decode import VideoReader
 
@@ -46,6 +47,8 @@ class TorchVideo(Video):
 
     @torch.inference_mode()
     def _fitted(self, picture: Frame, like: Frame) -> Frame:
+        # The first pictures were decoded where the file was opened: in another thread.
+        picture = streams.from_default_stream(picture)
         on_device = isinstance(picture.planes[0], torch.Tensor)
         same = picture.format == like.format and same_meaning(picture.colour, like.colour)
         if not on_device or not same:

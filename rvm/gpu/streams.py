@@ -105,6 +105,17 @@ def used_here(item: T) -> T:
     return item
 
 
+def from_default_stream(item: T) -> T:
+    """Tensors that the default stream made, perhaps in another thread, for the current stream.
+
+    What is queued on the current one from here on comes after all that the default one was given.
+    """
+    for device in {tensor.device for tensor in tensors_in(item) if tensor.is_cuda}:
+        current = torch.cuda.current_stream(device)
+        current.wait_stream(torch.cuda.default_stream(device))
+    return used_here(item)
+
+
 def _keep_for(stream: torch.cuda.Stream, item: Any) -> None:
     for tensor in tensors_in(item):
         if tensor.is_cuda:

@@ -62,6 +62,9 @@ class _Stream:
     def __init__(self, log: list[str], name: str) -> None:
         self.log, self.name = log, name
 
+    def wait_stream(self, other: _Stream) -> None:
+        self.log.append(f"{self.name} waits for {other.name}")
+
     def wait_event(self, event: _Event) -> None:
         self.log.append(f"{self.name} waits for {event.name}")
 
@@ -91,6 +94,7 @@ def log(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(torch.cuda, "device", nothing)
     monkeypatch.setattr(torch.cuda, "stream", nothing)
     monkeypatch.setattr(torch.cuda, "default_stream", lambda device: _Stream(said, "default"))
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: _Stream(said, "current"))
     monkeypatch.setattr(torch.cuda, "Stream", lambda device: _Stream(said, next(names)))
     monkeypatch.setattr(torch.cuda, "Event", lambda blocking: _Event(said))
     return said
@@ -117,6 +121,15 @@ def test_a_handing_over_orders_the_streams_and_keeps_the_memory(log: list[str]) 
         "event on one", "two waits for event on one", "used by two",
         "thread waits for event on one",
     ]  # fmt: skip
+
+
+def test_what_another_thread_decoded_is_waited_for(log: list[str]) -> None:
+    item = on_gpu(log)
+    assert streams.from_default_stream(item) is item
+    assert log == ["current waits for default", "used by current"]
+    plain = frame(np.zeros((2, 2, 3), np.uint8))
+    assert streams.from_default_stream(plain) is plain
+    assert len(log) == 2
 
 
 def test_what_is_in_main_memory_needs_no_event(log: list[str]) -> None:
