@@ -64,7 +64,8 @@ class Look:
     @property
     def gpu(self) -> int:
         """Number of the GPU that encodes, where an encoder does it on one."""
-        return int(self.device.partition(":")[2] or 0)
+        number = self.device.strip().partition(":")[2]
+        return int(number) if number.isdecimal() else 0  # what is no number is refused later on
 
 
 def convert(

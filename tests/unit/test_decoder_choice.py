@@ -70,6 +70,13 @@ def test_a_wish_that_cannot_be_met_is_said() -> None:
         api._decoding_device("fast", api.Look("blur"))
 
 
+def test_a_device_that_is_none_is_refused_in_words(tmp_path: Path) -> None:
+    write_clip(tmp_path / "a.mp4", frames=5)
+    with pytest.raises(UsageError, match="unknown device"):
+        api.convert(tmp_path / "a.mp4", tmp_path / "b.mp4", device="cuda:x")
+    assert api.Look("blur", device="cuda:3").gpu == 3
+
+
 def test_a_file_is_opened_on_the_device_and_a_picture_is_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
