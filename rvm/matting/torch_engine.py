@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from rvm.matting.base import State
     from rvm.matting.weights import ModelEntry
 
+#: What a device that fails raises; before torch 2.8 that had no name of its own.
+_FAILED: type[RuntimeError] = getattr(torch, "AcceleratorError", RuntimeError)
 _DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
@@ -208,6 +210,8 @@ def open_torch(
             network = build_network(architecture_of(tensors))
             load_weights(network, tensors)
             model = RvmModel(network, ratio, _DTYPES[wanted], where)
+        if where.type == "cuda":
+            torch.cuda.synchronize(where)  # the weights lie there for whichever thread uses them
     if where.type == "cpu":
         torch.set_num_threads(choose_threads(threads))
     provider = f"torch {torch.__version__.partition('+')[0]}"
@@ -275,5 +279,5 @@ def _device_errors(name: str) -> Iterator[None]:
         raise DeviceError(
             f"{name} is out of memory; use a smaller --downsample-ratio, or --device cpu"
         ) from error
-    except torch.AcceleratorError as error:
+    except _FAILED as error:
         raise DeviceError(f"{name} failed: {first_line(error)}") from error
