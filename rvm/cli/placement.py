@@ -7,7 +7,12 @@ from dataclasses import dataclass
 
 from rvm.errors import RvmError
 
-_TORCH = "pip install 'rvm-matting[torch]'"
+_TORCH = "pip install 'rvm-matting[torch]', which keeps frames on the GPU"
+_TORCH_FOR_CUDA = "install a torch made for CUDA (https://pytorch.org), which keeps frames there"
+_NVDEC = (
+    "install NVIDIA's driver with its video libraries (NVDEC); a container sees them with "
+    "NVIDIA_DRIVER_CAPABILITIES=compute,utility,video"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +61,7 @@ def _decode(frames_at: str, engine: str, place: str, advice: str) -> Part:
 
     problem = probe(frames_at)
     if problem:
-        return Part(
-            "decode", "cpu", problem, "install NVIDIA's driver with its video libraries (NVDEC)"
-        )
+        return Part("decode", "cpu", problem, _NVDEC)
     return Part(
         "decode",
         frames_at,
@@ -93,9 +96,12 @@ def _hands_out(engine: str, place: str) -> str:
 
 def _advice(engine: str) -> str:
     from rvm.device import is_installed
+    from rvm.matting import load
 
     if not is_installed("torch"):
-        return f"{_TORCH}, and choose --model compact_torch"
+        return _TORCH
+    if not load.torch_sees_cuda():
+        return _TORCH_FOR_CUDA
     if engine != "torch":
         return "choose --model compact_torch, which keeps frames on the GPU"
     return ""

@@ -11,6 +11,7 @@ from rvm.cli import placement
 from rvm.device import Device
 from rvm.errors import ModelError
 from rvm.gpu import nvdec
+from rvm.matting import load
 from rvm.sinks import codecs
 
 Engine = tuple[str, Device]
@@ -21,7 +22,13 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, placemen
     """What is told about a machine with these things."""
 
     def told(
-        engine: str, place: Device, *, torch: bool = True, nvdec_problem: str = "", nvenc: str = ""
+        engine: str,
+        place: Device,
+        *,
+        torch: bool = True,
+        cuda: bool = True,
+        nvdec_problem: str = "",
+        nvenc: str = "",
     ) -> dict[str, placement.Part]:
         on_gpu = engine == "torch" and place.kind == "cuda"
         monkeypatch.setattr(matting, "foresee", lambda: (engine, place))
@@ -29,6 +36,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, placemen
             matting, "frame_device", lambda *_, **__: place.name if on_gpu else "cpu"
         )
         monkeypatch.setattr(device, "is_installed", lambda module: torch)
+        monkeypatch.setattr(load, "torch_sees_cuda", lambda: cuda)
         monkeypatch.setattr(nvdec, "probe", lambda name: nvdec_problem)
         monkeypatch.setattr(codecs, "probe", lambda name: nvenc)
         found = {part.name: part for part in placement.parts()}
@@ -64,6 +72,7 @@ def test_what_keeps_frames_from_the_gpu_is_said(machine: Told) -> None:
         assert parts[name].reason == "onnxruntime takes frames from main memory"
         assert "--model compact_torch" in parts[name].advice
     assert "pip install" in machine("onnxruntime", GPU, torch=False)["decode"].advice
+    assert "made for CUDA" in machine("onnxruntime", GPU, cuda=False)["decode"].advice
 
 
 def test_a_gpu_without_video_units_says_so(machine: Told) -> None:

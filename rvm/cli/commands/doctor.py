@@ -110,9 +110,12 @@ def _engines() -> Finding:
 
 
 def _gpu() -> Finding:
+    from rvm.matting.load import torch_sees_cuda
+
     compute = inventory.accelerators()
     text = f"auto takes {compute['auto']}: {compute['reason']}"
-    if compute["cuda_gpus"] and "CUDAExecutionProvider" not in compute["providers"]:
+    on_gpu = "CUDAExecutionProvider" in compute["providers"]
+    if compute["cuda_gpus"] and not on_gpu and not torch_sees_cuda():
         return Finding(
             "compute",
             "warning",
