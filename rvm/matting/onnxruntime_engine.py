@@ -56,7 +56,7 @@ class OnnxRuntimeRunner(GraphRunner):
         threads: threads on the CPU.
         tensorrt: put TensorRT before CUDA (it compiles the graph at the first frame of a size).
         static: fix shapes; None means on a GPU.
-        capture: let CUDA capture what has fixed shapes.
+        capture: let CUDA capture what has fixed shapes; TensorRT never does (`providers_for`).
 
     Raises:
         ModelError: ONNX Runtime cannot load the graph.
@@ -96,7 +96,7 @@ class OnnxRuntimeRunner(GraphRunner):
         self._dtypes = {a.name: _DTYPES[a.type] for a in (*inputs, *outputs) if a.type in _DTYPES}
         wanted = device.kind == "cuda" if static is None else static
         self._static = wanted and "downsample_ratio" not in self.ports
-        self._capture = capture and device.kind == "cuda"
+        self._capture = capture and device.kind == "cuda" and not tensorrt
         self._graphs: OrderedDict[tuple[Any, ...], StaticGraph] = OrderedDict()
         self._buffers: dict[str, Array] = {}
         self._shapes: tuple[tuple[int, ...], ...] = ()

@@ -23,7 +23,9 @@ def providers_for(device: Device, tensorrt: bool, *, capture: bool = False) -> l
     Args:
         device: where to run.
         tensorrt: put TensorRT before CUDA.
-        capture: capture CUDA graphs, for sessions whose shapes are fixed.
+        capture: capture CUDA graphs, for sessions whose shapes are fixed. Not with TensorRT: its
+            provider knows no `gpu_graph_id` and would replay the one graph that it has, on the
+            buffers of that one, whatever is bound.
 
     Raises:
         DeviceError: this build of ONNX Runtime lacks the provider.
@@ -37,8 +39,7 @@ def providers_for(device: Device, tensorrt: bool, *, capture: bool = False) -> l
         if tensorrt:
             if "TensorrtExecutionProvider" not in built:
                 raise DeviceError("this ONNX Runtime has no TensorRT; use --engine onnxruntime")
-            options = _tensorrt_options(device, capture)
-            chosen.append(("TensorrtExecutionProvider", options))
+            chosen.append(("TensorrtExecutionProvider", _tensorrt_options(device)))
         chosen.append(("CUDAExecutionProvider", _cuda_options(device, capture and not tensorrt)))
     elif device.kind == "mps" and "CoreMLExecutionProvider" in built:
         chosen.append("CoreMLExecutionProvider")
@@ -59,7 +60,7 @@ def _cuda_options(device: Device, capture: bool) -> dict[str, Any]:
     }
 
 
-def _tensorrt_options(device: Device, capture: bool) -> dict[str, Any]:
+def _tensorrt_options(device: Device) -> dict[str, Any]:
     cache = str(_tensorrt_cache(device))
     return {
         "device_id": device.index,
@@ -68,7 +69,7 @@ def _tensorrt_options(device: Device, capture: bool) -> dict[str, Any]:
         "trt_engine_cache_path": cache,
         "trt_timing_cache_enable": True,
         "trt_timing_cache_path": cache,
-        "trt_cuda_graph_enable": capture,
+        "trt_cuda_graph_enable": False,
     }
 
 

@@ -111,7 +111,7 @@ class Bench:
         for captured in graphs:
             yield self._onnxruntime(sizes[0], captured)
         if self._on_gpu:
-            yield self._onnxruntime(sizes[0], True, tensorrt=True)
+            yield self._onnxruntime(sizes[0], False, tensorrt=True)
         if first != "fp32":
             yield self._official("mobilenetv3", sizes[0], "fp32")
         if self.settings.quick:
