@@ -66,6 +66,6 @@ def _light_to_hlg(light: Tensor) -> Tensor:
 
 
 def _luma(rgb: Tensor) -> Tensor:
-    """[1, 1, H, W], BT.2020 weights."""
-    weights = torch.from_numpy(transfer.BT2020_LUMA).to(rgb.device)
-    return (rgb * weights[None, :, None, None]).sum(1, keepdim=True)
+    """[1, 1, H, W], BT.2020 weights: as numbers, since copying a tensor waits for the device."""
+    red, green, blue = transfer.BT2020_LUMA.tolist()
+    return rgb[:, :1] * red + rgb[:, 1:2] * green + rgb[:, 2:] * blue

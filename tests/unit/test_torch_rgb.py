@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -9,6 +10,10 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
+
+from torch._subclasses.fake_tensor import FakeTensorMode  # noqa: E402
+from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
+from torch.utils._pytree import tree_leaves  # noqa: E402
 
 from rvm.colour import rgb, torch_rgb  # noqa: E402
 from rvm.frame import PIXEL_FORMATS, SRGB, ColourTags, Frame  # noqa: E402
@@ -53,6 +58,53 @@ def test_it_is_the_picture_the_cpu_sees(
         assert difference.max() < 4 / 255
     if size == (96, 64) and frame.format.chroma_shift == (0, 0):
         assert difference.max() < 1e-4
+
+
+class Crossings(TorchDispatchMode):
+    """Counts what has tensors of two devices, or copies from one to the other."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(
+        self, function: Any, types: Any, arguments: Any = (), keywords: Any = None
+    ) -> Any:
+        result = function(*arguments, **(keywords or {}))
+        leaves = tree_leaves((arguments, keywords, result))
+        devices = {leaf.device.type for leaf in leaves if isinstance(leaf, torch.Tensor)}
+        self.count += len(devices) > 1
+        return result
+
+
+@pytest.mark.parametrize(("name", "colour"), TAGS)
+def test_only_the_first_picture_copies_anything_to_the_gpu(name: str, colour: ColourTags) -> None:
+    """With torch's tensors that are shapes only: they may claim to lie on a GPU."""
+    frame = smooth_frame(name, colour)
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        planes = tuple(
+            torch.empty(plane.shape, dtype=torch.from_numpy(plane[:1]).dtype, device="cuda")
+            for plane in frame.planes
+        )
+        torch_rgb.network_rgb(replace(frame, planes=planes), 41, 25)
+        with Crossings() as crossings:
+            torch_rgb.network_rgb(replace(frame, planes=planes), 41, 25)
+    torch_rgb._table.cache_clear()
+    torch_rgb._area_weights.cache_clear()
+    assert crossings.count == 0
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize(("name", "colour"), TAGS)
+def test_on_a_gpu_only_the_first_picture_waits(name: str, colour: ColourTags) -> None:
+    frame = torch_rgb.upload(smooth_frame(name, colour), torch.device("cuda"))
+    first = torch_rgb.network_rgb(frame, 40, 24)
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        again = torch_rgb.network_rgb(frame, 40, 24)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    torch.testing.assert_close(again, first)
 
 
 def test_uploading_twice_changes_nothing() -> None:
