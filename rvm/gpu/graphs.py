@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
@@ -263,6 +264,7 @@ class CudaCapturer:
         self._stream: torch.cuda.Stream | None = None
         self._last: torch.cuda.Stream | None = None
         self._pool = torch.cuda.graph_pool_handle()
+        self._recordings: weakref.WeakSet[_CudaRecording] = weakref.WeakSet()
 
     def follow(self) -> None:
         """See `Capturer.follow`."""
@@ -278,13 +280,13 @@ class CudaCapturer:
         with _CAPTURING, torch.cuda.device(self._device):
             current = torch.cuda.current_stream()
             if self._stream is None:
-                self._stream = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
+                # Torch hands out 32 streams of each priority in turns. Only captures take these,
+                # so no other thread's work gets into a graph, however many streams there were.
+                self._stream = torch.cuda.Stream(self._device, priority=-1)  # type: ignore[no-untyped-call]
+            if not self._recordings:  # torch takes no pool again whose graphs are all gone
+                self._pool = torch.cuda.graph_pool_handle()
             try:
-                self._stream.wait_stream(current)
-                with torch.cuda.stream(self._stream):
-                    for _ in range(_WARM_UPS):
-                        work()
-                current.wait_stream(self._stream)
+                self._warm_up(work, self._stream, current)
                 graph = torch.cuda.CUDAGraph()
                 # "thread_local": other threads go on decoding and composing meanwhile.
                 with torch.cuda.graph(
@@ -296,13 +298,35 @@ class CudaCapturer:
                     results = work()
             finally:
                 torch.cuda.set_stream(current)  # a failed capture leaves its own one current
-        return _CudaRecording(graph, self._device), results
+        recording = _CudaRecording(graph, self._device, self._recordings)
+        self._recordings.add(recording)
+        return recording, results
+
+    def _warm_up(
+        self,
+        work: Callable[[], tuple[Tensors, Tensors]],
+        stream: torch.cuda.Stream,
+        current: torch.cuda.Stream,
+    ) -> None:
+        stream.wait_stream(current)
+        try:
+            with torch.cuda.stream(stream):
+                for _ in range(_WARM_UPS):
+                    work()
+        finally:  # out of memory, what `work` reads is freed while some of it still runs
+            current.wait_stream(stream)
 
 
 class _CudaRecording:
-    def __init__(self, graph: torch.cuda.CUDAGraph, device: torch.device) -> None:
+    def __init__(
+        self,
+        graph: torch.cuda.CUDAGraph,
+        device: torch.device,
+        alive: weakref.WeakSet[_CudaRecording],
+    ) -> None:
         self._graph = graph
         self._device = device
+        self._alive = alive
 
     def replay(self) -> None:
         self._graph.replay()
@@ -311,3 +335,4 @@ class _CudaRecording:
         with _CAPTURING:  # waiting for the device would break another thread's capture
             torch.cuda.synchronize(self._device)  # the graph may still be running
             self._graph.reset()
+            self._alive.discard(self)

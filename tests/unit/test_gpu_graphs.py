@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -197,6 +199,69 @@ def test_fresh_states_have_their_type_and_lie_channels_last() -> None:
         assert state.dtype == torch.float16
         assert state.is_contiguous(memory_format=torch.channels_last)
         assert not state.any()
+
+
+class FakeCuda:
+    """Notes what a `CudaCapturer` asks of `torch.cuda`, where there is no GPU."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.priorities: list[int] = []
+        self.waits: list[tuple[Any, Any]] = []
+        self.pools: list[Any] = []
+        handles = iter(range(9))
+        nothing = lambda *_, **__: contextlib.nullcontext()  # noqa: E731
+        for name in ("device", "stream", "set_stream", "synchronize"):
+            monkeypatch.setattr(torch.cuda, name, nothing)
+        monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: next(handles))
+        monkeypatch.setattr(torch.cuda, "CUDAGraph", lambda: SimpleNamespace(reset=nothing))
+        monkeypatch.setattr(torch.cuda, "graph", self._graph)
+        monkeypatch.setattr(torch.cuda, "Stream", self._stream)
+        self.current = self._named("current")
+        monkeypatch.setattr(torch.cuda, "current_stream", lambda *_: self.current)
+
+    def _graph(self, _: Any, *, pool: Any, **__: Any) -> Any:
+        self.pools.append(pool)
+        return contextlib.nullcontext()
+
+    def _stream(self, _: Any, priority: int = 0) -> Any:
+        self.priorities.append(priority)
+        return self._named("own")
+
+    def _named(self, name: str) -> Any:
+        stream = SimpleNamespace(name=name)
+        stream.wait_stream = lambda other: self.waits.append((name, other.name))
+        return stream
+
+
+def test_captures_have_streams_that_no_thread_computes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    cuda = FakeCuda(monkeypatch)
+    capturer = CudaCapturer(CPU)
+    for _ in range(2):
+        capturer.capture(lambda: ((), ()))
+    assert cuda.priorities == [-1]
+
+
+def test_a_pool_is_shared_while_one_of_its_graphs_lives(monkeypatch: pytest.MonkeyPatch) -> None:
+    cuda = FakeCuda(monkeypatch)
+    capturer = CudaCapturer(CPU)
+    first, second = (capturer.capture(lambda: ((), ()))[0] for _ in range(2))
+    first.release()
+    third, _ = capturer.capture(lambda: ((), ()))
+    for recording in (second, third):
+        recording.release()
+    capturer.capture(lambda: ((), ()))
+    assert cuda.pools[0] == cuda.pools[1] == cuda.pools[2] != cuda.pools[3]
+
+
+def test_a_failed_warm_up_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    cuda = FakeCuda(monkeypatch)
+
+    def work() -> tuple[Tensors, Tensors]:
+        raise torch.OutOfMemoryError("out of memory")
+
+    with pytest.raises(torch.OutOfMemoryError):
+        CudaCapturer(CPU).capture(work)
+    assert cuda.waits == [("own", "current"), ("current", "own")]
 
 
 @pytest.mark.gpu
