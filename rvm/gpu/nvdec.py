@@ -61,8 +61,12 @@ class NvdecDecoder:
         Raises:
             InputError: the GPU or its decoder cannot be used.
         """
-        with self._current():
-            return open_input(path, hwaccel=self._hwaccel())
+        try:
+            with self._current():
+                return open_input(path, hwaccel=self._hwaccel())
+        except InputError as error:  # software opened it before: the file is not at fault
+            why = reason(error.__cause__ or error)
+            raise InputError(f"{self.device} cannot be used ({why})") from error
 
     def format_of(self, picture: av.VideoFrame) -> PixelFormat | None:
         """See `HardwareDecoder.format_of`."""

@@ -226,6 +226,16 @@ def test_a_loop_stays_on_the_device(tmp_path: Path) -> None:
             assert_same(one, other)
 
 
+def test_a_device_that_does_not_open_is_blamed_not_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_clip(tmp_path / "clip.mp4")
+    monkeypatch.setattr(FakeNvdec, "_hwaccel", lambda self: object())  # FFmpeg knows no such thing
+    with VideoReader(tmp_path / "clip.mp4", decoder=FakeNvdec()) as reader:
+        (note,) = reader.info.notes
+    assert note.startswith("decoded on the CPU, not on fake:0: fake:0 cannot be used (")
+
+
 @pytest.mark.parametrize("turned", [0, 90, 180, 270])
 @pytest.mark.parametrize("mirrored", [False, True])
 def test_planes_of_a_padded_surface(turned: int, mirrored: bool) -> None:
