@@ -242,7 +242,7 @@ def live(
     def sink_for(info: SourceInfo) -> Sink:
         return open_live_sink(
             to, info=info, codec=codec, crf=crf, bitrate=bitrate, preset=preset,
-            overwrite=overwrite, transparent=look.background == "transparent",
+            overwrite=overwrite, transparent=look.background == "transparent", gpu=look.gpu,
         )  # fmt: skip
 
     report = run_stages(

@@ -113,13 +113,15 @@ def open_live_sink(
     overwrite: bool = False,
     transparent: bool = False,
     threads: int = 0,
+    gpu: int = 0,
 ) -> Sink:
     """Open what a live run shows its pictures on.
 
     Args:
         to: `virtualcam`, `virtualcam:DEVICE`, `null`, or a video file or folder to record into
             (without the source's sound: live frames are dropped, sound is not).
-        info, codec, crf, bitrate, preset, overwrite, transparent, threads: as for `open_sinks`.
+        info, codec, crf, bitrate, preset, overwrite, transparent, threads, gpu: as for
+            `open_sinks`.
 
     Raises:
         DeviceError: no virtual webcam; the message says how to install one.
@@ -137,7 +139,7 @@ def open_live_sink(
         return VirtualCameraSink(info=info, device=device or None)
     return open_sinks(
         to, info=info, codec=codec, crf=crf, bitrate=bitrate, preset=preset, audio=False,
-        overwrite=overwrite, transparent=transparent, threads=threads,
+        overwrite=overwrite, transparent=transparent, threads=threads, gpu=gpu,
     )  # fmt: skip
 
 

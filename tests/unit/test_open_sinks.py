@@ -8,10 +8,12 @@ from pathlib import Path
 import av
 import pytest
 
+from rvm import sinks
 from rvm.errors import OutputError, UsageError
 from rvm.frame import Composite
 from rvm.sinks import open_live_sink, open_sinks
 from rvm.sinks.base import Sink
+from rvm.sinks.encoded import Encoding
 from rvm.sinks.images import ImagesSink
 from rvm.sinks.matte_file import MatteFileSink
 from rvm.sinks.null import NullSink
@@ -66,6 +68,21 @@ def test_nothing_to_write_and_names_given_twice(tmp_path: Path) -> None:
         open_sinks(None, info=INFO)
     with pytest.raises(UsageError, match="two outputs have the same name"):
         open_sinks(tmp_path / "a.mkv", tmp_path / "a.mkv", info=INFO)
+
+
+def test_a_recording_is_encoded_on_the_gpu_that_was_chosen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen: list[Encoding] = []
+
+    def opened(*_: object, encoding: Encoding, **__: object) -> Sink:
+        chosen.append(encoding)
+        return NullSink()
+
+    monkeypatch.setattr(sinks, "_open_picture", opened)
+    open_live_sink(tmp_path / "a.mp4", info=INFO, gpu=3)
+    open_sinks(tmp_path / "a.mp4", info=INFO, gpu=2)
+    assert [encoding.gpu for encoding in chosen] == [3, 2]
 
 
 def test_live_recording_has_no_sound_of_the_source(tmp_path: Path) -> None:
