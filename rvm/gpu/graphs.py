@@ -15,6 +15,7 @@ In the steady state nothing waits for the device, and memory comes from torch's 
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import weakref
@@ -333,6 +334,8 @@ class _CudaRecording:
 
     def release(self) -> None:
         with _CAPTURING:  # waiting for the device would break another thread's capture
-            torch.cuda.synchronize(self._device)  # the graph may still be running
-            self._graph.reset()
+            # A device that failed fails here again, while what it failed at is being reported.
+            with contextlib.suppress(RuntimeError):
+                torch.cuda.synchronize(self._device)  # the graph may still be running
+                self._graph.reset()
             self._alive.discard(self)

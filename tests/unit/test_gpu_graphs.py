@@ -253,6 +253,19 @@ def test_a_pool_is_shared_while_one_of_its_graphs_lives(monkeypatch: pytest.Monk
     assert cuda.pools[0] == cuda.pools[1] == cuda.pools[2] != cuda.pools[3]
 
 
+def test_freeing_a_graph_of_a_failed_device_raises_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    FakeCuda(monkeypatch)
+    recording, _ = CudaCapturer(CPU).capture(lambda: ((), ()))
+
+    def fail(_: Any) -> None:
+        raise RuntimeError("CUDA error: unspecified launch failure")
+
+    monkeypatch.setattr(torch.cuda, "synchronize", fail)
+    recording.release()
+
+
 def test_a_failed_warm_up_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     cuda = FakeCuda(monkeypatch)
 
