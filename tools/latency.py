@@ -3,8 +3,9 @@
     python tools/latency.py models/compact.onnx --reference rvm.onnx --json latency.json
 
 Every round runs each candidate once on the same 1080p frame, so a busy machine slows all of them
-alike. The reference gets planar float RGB, ratio 0.25, and yields alpha; ours gets the I420 frame
-and yields 8-bit alpha, resize and refinement included. Medians of wall time.
+alike. The reference gets planar float RGB, ratio 0.25, all threads, and yields alpha; ours gets the
+I420 frame and as many threads as the engine gives it, and yields 8-bit alpha, resize and refinement
+included. Medians of wall time.
 """
 
 from __future__ import annotations
@@ -20,8 +21,10 @@ import cv2
 import numpy as np
 import onnxruntime as ort
 
+from rvm.device import choose_threads
 from rvm.evaluation.candidates import Float32, open_session, small_size
 from rvm.matting.refine import LumaGuide, Scratch, guided_alpha
+from rvm.threads import thread_shares
 
 WIDTH, HEIGHT = 1920, 1080
 SIDES = (512, 384, 288)
@@ -80,15 +83,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("model", type=Path)
     parser.add_argument("--reference", type=Path, required=True)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=2, help="of the reference")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     ort.set_default_logger_severity(3)
-    cv2.setNumThreads(args.threads)
+    cv2.setNumThreads(thread_shares().opencv)
+    light = choose_threads(None, light=True)
     steps = {"reference": reference_step(args.reference, args.threads)}
     for side in SIDES:
-        network, whole = compact_step(args.model, side, args.threads)
+        network, whole = compact_step(args.model, side, light)
         steps[f"compact {side}: network"] = network
         steps[f"compact {side}: frame to alpha"] = whole
     times: dict[str, list[float]] = {name: [] for name in steps}
