@@ -10,10 +10,7 @@ and mattes, is not touched.
 from __future__ import annotations
 
 import gc
-from typing import TYPE_CHECKING, Self
-
-if TYPE_CHECKING:
-    from types import TracebackType
+from typing import Self
 
 #: What the first frames build for good (compiled kernels, buffers) is left out too.
 WARM_UP_FRAMES = 30
@@ -49,12 +46,7 @@ class QuietGc:
         elif self._frames % COLLECT_EVERY_FRAMES == 0:
             gc.collect()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         if self._active:
             gc.unfreeze()
             if self._was_enabled:

@@ -22,7 +22,6 @@ from rvm.gpu.lanes import Handed, Lane
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import TracebackType
 
 T = TypeVar("T")
 
@@ -48,12 +47,7 @@ class CudaLane(Lane):
         self._scope.enter_context(torch.cuda.stream(self._stream))
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         if self._scope is not None:
             self._scope.close()
 

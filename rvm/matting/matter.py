@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rvm.closing import Closing
 from rvm.errors import ModelError, UsageError
 from rvm.frame import RGB24, SRGB, YUV420P, ByteImage, Composite, Frame, Matte
 from rvm.matting import load_engine
@@ -15,12 +16,11 @@ from rvm.matting.scene_cut import SceneCut
 
 if TYPE_CHECKING:
     from pathlib import Path
-    from types import TracebackType
 
     from rvm.matting.base import Engine, EngineInfo, State
 
 
-class Matter:
+class Matter(Closing):
     """Mattes the frames of one stream, in order.
 
         with rvm.Matter() as matter:
@@ -155,17 +155,6 @@ class Matter:
             self._cuts.forget()
         cut = self._cuts is not None and self._cuts.is_cut(frame)
         return resized or cut
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _as_frame(picture: ByteImage) -> Frame:

@@ -6,8 +6,9 @@ import logging
 import math
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
+from rvm.closing import Closing
 from rvm.errors import InputError, UsageError
 from rvm.media.hardware import begin
 from rvm.media.open import open_input
@@ -19,7 +20,6 @@ from rvm.sources.base import SourceInfo
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterator
-    from types import TracebackType
 
     import av
     from av.container import InputContainer
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-class VideoReader:
+class VideoReader(Closing):
     """The frames of the first real video stream of a local file.
 
     Frames come upright, in presentation order, in their native layout where a `Frame` can have
@@ -125,17 +125,6 @@ class VideoReader:
         """Free the file. From any thread, at any time, more than once."""
         self._closed = True
         self._passage.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _begin(self) -> tuple[Passage, av.VideoFrame | None, str]:
         """The first passage, its first picture, and why that is not on the device."""

@@ -11,17 +11,17 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
+from rvm.closing import Closing
 from rvm.frame import ColourTags, PixelFormat
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import TracebackType
 
     from rvm.frame import Frame
 
@@ -59,7 +59,7 @@ class SourceInfo:
     notes: tuple[str, ...] = ()
 
 
-class Source(ABC):
+class Source(Closing):
     """One open source of frames."""
 
     info: SourceInfo
@@ -75,18 +75,3 @@ class Source(ABC):
     @abstractmethod
     def __iter__(self) -> Iterator[Frame]:
         """Yield the frames, once."""
-
-    @abstractmethod
-    def close(self) -> None:
-        """Free the device or file. Idempotent."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
