@@ -68,4 +68,5 @@ def _light_to_hlg(light: Tensor) -> Tensor:
 def _luma(rgb: Tensor) -> Tensor:
     """[1, 1, H, W], BT.2020 weights: as numbers, since copying a tensor waits for the device."""
     red, green, blue = transfer.BT2020_LUMA.tolist()
-    return rgb[:, :1] * red + rgb[:, 1:2] * green + rgb[:, 2:] * blue
+    luma: Tensor = rgb[:, :1] * red + rgb[:, 1:2] * green + rgb[:, 2:] * blue
+    return luma

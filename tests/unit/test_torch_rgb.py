@@ -60,11 +60,11 @@ def test_it_is_the_picture_the_cpu_sees(
         assert difference.max() < 1e-4
 
 
-class Crossings(TorchDispatchMode):
+class Crossings(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts what has tensors of two devices, or copies from one to the other."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.count = 0
 
     def __torch_dispatch__(

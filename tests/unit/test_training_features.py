@@ -29,8 +29,9 @@ def recipe(steps: int) -> Recipe:
 def test_the_loss_is_one_minus_the_cosine() -> None:
     matcher = FeatureMatcher((2,), (2,))
     with torch.no_grad():
-        matcher.projections[0].weight.copy_(torch.eye(2)[:, :, None, None])
-        matcher.projections[0].bias.zero_()
+        weight, bias = matcher.projections[0].parameters()
+        weight.copy_(torch.eye(2)[:, :, None, None])
+        bias.zero_()
     ours = torch.tensor([3.0, 0.0]).view(1, 2, 1, 1)
     for target, expected in (([9.0, 0.0], 0.0), ([0.0, 1.0], 1.0), ([-1.0, 0.0], 2.0)):
         theirs = torch.tensor(target).view(1, 2, 1, 1)
