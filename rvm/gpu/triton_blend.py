@@ -13,13 +13,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-
-@triton.jit
-def _taps(index, size, scale):
-    """Of bilinear enlargement: both neighbours, and how much the second one counts."""
-    place = tl.maximum((index.to(tl.float32) + 0.5) * scale - 0.5, 0.0)
-    low = tl.minimum(place.to(tl.int32), size - 1)
-    return low, tl.minimum(low + 1, size - 1), place - low.to(tl.float32)
+from rvm.gpu.triton_sample import bilinear_taps
 
 
 @triton.jit
@@ -62,8 +56,8 @@ def _behind(
     elif BACK == 1:
         return colour
     else:
-        y0, y1, wy = _taps(r, small_rows, scale_y)
-        x0, x1, wx = _taps(c, small_columns, scale_x)
+        y0, y1, wy = bilinear_taps(r, small_rows, scale_y)
+        x0, x1, wx = bilinear_taps(c, small_columns, scale_x)
         wide = _gathered(small, small_columns, 1, y0, y1, wy, x0, x1, wx, need)
         return _nearest(wide).to(tl.int32)
 
@@ -73,8 +67,8 @@ def _change(
     residual, residual_rows, residual_columns, scale_x, scale_y, red, green, blue, r, c, where
 ):
     """What the model's colour adds to one plane: three bilinear samples through a linear map."""
-    y0, y1, wy = _taps(r, residual_rows, scale_y)
-    x0, x1, wx = _taps(c, residual_columns, scale_x)
+    y0, y1, wy = bilinear_taps(r, residual_rows, scale_y)
+    x0, x1, wx = bilinear_taps(c, residual_columns, scale_x)
     row = residual_columns * 3
     total = _gathered(residual, row, 3, y0, y1, wy, x0, x1, wx, where) * red
     total += _gathered(residual + 1, row, 3, y0, y1, wy, x0, x1, wx, where) * green
@@ -202,8 +196,8 @@ def blend_rgb(
             )  # fmt: skip
             value = _moved(value, change, mixed, TOP)
     if BACK == 2:
-        y0, y1, wy = _taps(r, small_rows, small_scale)
-        x0, x1, wx = _taps(pixel, small_columns, small_scale)
+        y0, y1, wy = bilinear_taps(r, small_rows, small_scale)
+        x0, x1, wx = bilinear_taps(pixel, small_columns, small_scale)
         plane = small + channel * (small_rows * small_columns)
         need = inside & (a < 255)
         wide = _gathered(plane, small_columns, 1, y0, y1, wy, x0, x1, wx, need)
