@@ -52,9 +52,14 @@ def in_parts(work: Callable[[Part], object], parts: Sequence[Part]) -> None:
 
 def row_parts(rows: int, samples: int) -> tuple[slice, ...]:
     """The rows of a picture in two parts, or in one where its `samples` are few."""
-    if samples < WORTH_SPLITTING:
+    if not is_worth_splitting(samples):
         return (slice(0, rows),)
     return slice(0, rows // 2), slice(rows // 2, rows)
+
+
+def is_worth_splitting(samples: int) -> bool:
+    """Whether a picture of so many samples is done sooner by two threads than by one."""
+    return samples >= WORTH_SPLITTING
 
 
 @functools.cache

@@ -13,8 +13,8 @@ def spare_scipy() -> None:
     """Let numba think that there is no SciPy; only for programs that are ours alone.
 
     Where SciPy is installed numba imports its linear algebra, which no kernel needs and which
-    takes a quarter of a second and tens of megabytes. It would be missing in other code that
-    numba compiles in the same process.
+    took a quarter of a second of 1.4. It would be missing in other code that numba compiles in the
+    same process.
     """
     _spared[:] = ["scipy"]
 

@@ -21,7 +21,7 @@ from rvm.colour import chroma
 from rvm.compositing.base import Background
 from rvm.compositing.pool import PlanePool
 from rvm.errors import UsageError
-from rvm.halves import in_parts
+from rvm.halves import in_parts, is_worth_splitting
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -101,8 +101,10 @@ class Blur(Background):
                 size = (whole[number].shape[1], whole[number].shape[0])
                 cv2.resize(parts[number], size, dst=whole[number], interpolation=cv2.INTER_LINEAR)
 
-        luma_and_chroma = ((0,), (1, 2))
-        in_parts(enlarge, luma_and_chroma[: 1 + (len(parts) > 1)])
+        if len(parts) > 1 and is_worth_splitting(frame.width * frame.height):
+            in_parts(enlarge, ((0,), (1, 2)))  # luma is two thirds of the work
+        else:
+            enlarge(range(len(parts)))
         shapes = pixels.plane_shapes(frame.width, frame.height)
         return tuple(p[: s[0], : s[1]] for p, s in zip(whole, shapes, strict=True))
 
