@@ -81,8 +81,17 @@ def display_luma(pixels: PixelFormat, colour: ColourTags) -> ByteImage:
     return np.rint(network_rgb(ramp, codes.size, 1)[0, :, 1] * 255).astype(np.uint8)
 
 
+def luma_of(planar: npt.NDArray[Any]) -> FloatImage:
+    """BT.709 luma [h,w] float32 of a planar picture [3,h,w]."""
+    red, green, blue = LUMA_709[0]
+    luma = np.asarray(planar[0] * red, np.float32)
+    luma += planar[1] * green
+    luma += planar[2] * blue
+    return luma
+
+
 def match_luma(
-    guide: LumaGuide, frame: Frame, rgb_small: FloatImage, scale: FloatImage, offset: FloatImage
+    guide: LumaGuide, frame: Frame, seen_luma: FloatImage, scale: FloatImage, offset: FloatImage
 ) -> FloatImage:
     """`offset`, corrected for a Y plane that weighs colours otherwise than BT.709.
 
@@ -94,14 +103,13 @@ def match_luma(
     Args:
         guide: of the frame.
         frame: the frame.
-        rgb_small: (h, w, 3), what the model saw.
+        seen_luma: (h, w), BT.709 luma of what the model saw.
         scale, offset: (h, w), what the model returned.
     """
     if effective_matrix(frame.format, frame.colour) in ("bt709", "rgb"):
         return offset
     height, width = scale.shape
-    seen = cv2.transform(rgb_small, LUMA_709).reshape(height, width)
-    return np.asarray(offset + scale * (seen - guide.small(width, height)), np.float32)
+    return np.asarray(offset + scale * (seen_luma - guide.small(width, height)), np.float32)
 
 
 class Scratch:

@@ -179,13 +179,13 @@ class Head(nn.Module):
         self.mix = conv_bn(channels, channels)
         self.out = nn.Conv2d(channels, 8, 1)
 
-    def forward(self, coarse: Tensor, skip: Tensor, pixels: Tensor) -> tuple[Tensor, ...]:
-        """-> alpha logits, log epsilon, both [B,1,h,w], and colour residual [B,3,h/2,w/2]."""
+    def forward(self, coarse: Tensor, skip: Tensor, pixels: Tensor) -> Tensor:
+        """-> [B,8,h/2,w/2]: alpha of the four pixels of each cell, log epsilon, colour residual."""
         x = upsample(self.from_coarse(coarse), 2) + self.from_skip(skip) + self.from_pixels(pixels)
         x = F.relu(x)
         x = x + F.relu(self.mix(F.relu(self.spatial(x))))
-        alpha, epsilon, residual = torch.split(self.out(x), [4, 1, 3], 1)
-        return F.pixel_shuffle(alpha, 2), upsample(epsilon, 2), residual
+        planes: Tensor = self.out(x)
+        return planes
 
 
 class CompactMatting(nn.Module):
@@ -221,6 +221,23 @@ class CompactMatting(nn.Module):
         Where the picture and :attr:`luma` are float32 and the weights are not, the guided filter
         is float32 all the same: half precision has no digits left for a small variance.
         """
+        planes, states, levels = self.planes(src_small, state, frames)
+        alpha, log_eps, residual = torch.split(planes, [4, 1, 3], 1)
+        logits, log_eps = F.pixel_shuffle(alpha, 2), upsample(log_eps, 2)
+        pha = leaky_clamp(logits + 0.5) if self.training else (logits + 0.5).clamp(0, 1)
+        luma = F.conv2d(src_small, self.luma)
+        if not self.training and pha.dtype != luma.dtype:
+            pha, log_eps = pha.to(luma.dtype), log_eps.to(luma.dtype)
+        scale, offset = guided_coefficients(luma, pha, log_eps)
+        if not self.training:
+            return CompactOutput(pha, scale, offset, residual, states)
+        hints = tuple(hint(y) for hint, y in zip(self.hints, levels, strict=True))
+        return CompactOutput(pha, scale, offset, residual, states, hints, levels[2:])
+
+    def planes(
+        self, src_small: Tensor, state: Sequence[Tensor], frames: int = 1
+    ) -> tuple[Tensor, tuple[Tensor, ...], tuple[Tensor, ...]]:
+        """All that has weights: what :class:`Head` says, the states, the decoder at every scale."""
         if not torch.onnx.is_in_onnx_export():
             self._check(src_small, state, frames)
         x = src_small * 2 - 1
@@ -236,16 +253,7 @@ class CompactMatting(nn.Module):
         y3, r3 = self.up3(y4, f4, state[2], frames)
         y2, r2 = self.up2(y3, f3, state[1], frames)
         y1, r1 = self.up1(y2, f2, state[0], frames)
-        logits, log_eps, residual = self.head(y1, f1, x)
-        pha = leaky_clamp(logits + 0.5) if self.training else (logits + 0.5).clamp(0, 1)
-        luma = F.conv2d(src_small, self.luma)
-        if not self.training and pha.dtype != luma.dtype:
-            pha, log_eps = pha.to(luma.dtype), log_eps.to(luma.dtype)
-        scale, offset = guided_coefficients(luma, pha, log_eps)
-        levels = zip(self.hints, (y1, y2, y3, y4), strict=True)
-        hints = tuple(hint(y) for hint, y in levels) if self.training else ()
-        features = (y3, y4) if self.training else ()
-        return CompactOutput(pha, scale, offset, residual, (r1, r2, r3, r4), hints, features)
+        return self.head(y1, f1, x), (r1, r2, r3, r4), (y1, y2, y3, y4)
 
     def state_shapes(self, batch: int, height: int, width: int) -> list[tuple[int, ...]]:
         """Shapes of the four states for small frames of height x width, finest first."""
@@ -273,12 +281,24 @@ def upsample(x: Tensor, factor: int) -> Tensor:
     return F.interpolate(x, scale_factor=float(factor), mode="bilinear", align_corners=False)
 
 
+def pad_edges(x: Tensor, n: int) -> Tensor:
+    """``n`` more pixels on every side, each a copy of the nearest: [B,c,h,w] -> [B,c,h+2n,w+2n].
+
+    Compiled, it is a concatenation: the gradient of ``replication_pad2d`` comes back with strides
+    that torch 2.14's compiler does not expect, and stops it.
+    """
+    if not torch.compiler.is_compiling():
+        return F.pad(x, (n, n, n, n), mode="replicate")
+    x = torch.cat([*[x[:, :, :1]] * n, x, *[x[:, :, -1:]] * n], 2)
+    return torch.cat([*[x[..., :1]] * n, x, *[x[..., -1:]] * n], 3)
+
+
 def box3(x: Tensor) -> Tensor:
     """Mean over 3x3, edge pixels repeated: [B,c,h,w] -> [B,c,h,w].
 
     The same figures as ``avg_pool2d`` on a padded picture, and six times faster to train on a CPU.
     """
-    x = F.pad(x, (1, 1, 1, 1), mode="replicate")
+    x = pad_edges(x, 1)
     x = x[:, :, :-2] + x[:, :, 1:-1] + x[:, :, 2:]
     return (x[:, :, :, :-2] + x[:, :, :, 1:-1] + x[:, :, :, 2:]) * (1 / 9)
 
@@ -297,6 +317,20 @@ def guided_coefficients(luma: Tensor, alpha: Tensor, log_eps: Tensor) -> tuple[T
     epsilon = torch.exp(log_eps.clamp(-4, 6) - 6)
     scale = covariance / (variance + epsilon)
     return scale, mean_a - scale * mean_y
+
+
+def grow(network: CompactMatting, fewer: CompactConfig) -> None:
+    """Quieten the residual convolutions that a network of ``fewer`` depths does not have.
+
+    Their batch norm lets a tenth through, enough to learn from: the deeper network then begins
+    close to where the other one stopped.
+    """
+    stages = (network.down2, network.down3, network.down4, network.down5)
+    for blocks, depth in zip(stages, fewer.depths, strict=True):
+        for block in [b for b in blocks if isinstance(b, ResidualConv)][depth:]:
+            for norm in block.conv:
+                if isinstance(norm, nn.BatchNorm2d):
+                    nn.init.constant_(norm.weight, 0.1)
 
 
 def zero_state() -> tuple[Tensor, ...]:

@@ -1,9 +1,13 @@
-"""The compact network as ONNX, in two forms, and as safetensors.
+"""The compact network as ONNX, in three forms, and as safetensors.
 
+    lean   src_small [b,3,h,w], r1i..r4i -> matte_planes, fgr_residual, r1o..r4o
     core   src_small [b,3,h,w], r1i..r4i -> alpha_scale, alpha_offset, fgr_residual, pha, r1o..r4o
     full   src [1,3,H,W],       r1i..r4i -> fgr, pha, r1o..r4o
 
-``core`` is what the CPU engines run; refinement happens outside, on the frame's own planes.
+``lean`` is what the CPU engines run: the guided filter, thirty small operations that took a fifth
+of the graph's time, happens outside (:mod:`rvm.matting.guide`), as does refinement, on the frame's
+own planes. ``matte_planes`` [b,5,h/2,w/2] are the alpha of the four pixels of each cell, less 0.5
+and not clamped, and the logarithm of the filter's regulariser. ``core`` has the filter inside.
 ``full`` scales down and refines within the graph: the small size is baked in, H and W are free
 (each at least :data:`POOL`). States are zeros [1,1,1,1] or of full shape to begin; every
 state has its own dimension symbols. A state of another size is an error at run time.
@@ -25,11 +29,14 @@ from torch.nn import functional as F
 from rvm.network.compact import CompactConfig, CompactMatting, refine
 
 OPSET = 18
+EXAMPLE = (96, 160)
+"""(height, width) of the picture that the tracer sees; the file takes any."""
 POOL = 3
 """``full`` averages POOL x POOL pixels before it resizes, against aliasing."""
 STATE_INPUTS = ("r1i", "r2i", "r3i", "r4i")
 STATE_OUTPUTS = ("r1o", "r2o", "r3o", "r4o")
 CORE_OUTPUTS = ("alpha_scale", "alpha_offset", "fgr_residual", "pha", *STATE_OUTPUTS)
+LEAN_OUTPUTS = ("matte_planes", "fgr_residual", *STATE_OUTPUTS)
 FULL_OUTPUTS = ("fgr", "pha", *STATE_OUTPUTS)
 
 
@@ -44,6 +51,20 @@ class CoreForm(nn.Module):
         """See the module docstring."""
         out = self.network(src_small, state)
         return (out.alpha_scale, out.alpha_offset, out.fgr_residual, out.pha, *out.state)
+
+
+class LeanForm(nn.Module):
+    """Everything that has weights, with flat inputs and outputs."""
+
+    def __init__(self, network: CompactMatting) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, src_small: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
+        """See the module docstring."""
+        planes, states, _ = self.network.planes(src_small, state)
+        matte, residual = torch.split(planes, [5, 3], 1)
+        return (matte, residual, *states)
 
 
 class FullForm(nn.Module):
@@ -65,24 +86,28 @@ class FullForm(nn.Module):
 
 def export_core(network: CompactMatting, path: Path) -> None:
     """Write the ``core`` form; what is at ``path`` is replaced."""
-    height, width = 96, 160
-    _export(CoreForm(network), "src_small", (height, width), (height, width), CORE_OUTPUTS, path)
+    _export(CoreForm(network), "rvm-compact-core", EXAMPLE, EXAMPLE, CORE_OUTPUTS, path)
+
+
+def export_lean(network: CompactMatting, path: Path) -> None:
+    """Write the ``lean`` form; what is at ``path`` is replaced."""
+    _export(LeanForm(network), "rvm-compact-lean", EXAMPLE, EXAMPLE, LEAN_OUTPUTS, path)
 
 
 def export_full(network: CompactMatting, path: Path, small: tuple[int, int]) -> None:
     """Write the ``full`` form for one small size (height, width), multiples of 32."""
-    _export(FullForm(network, small), "src", (180, 320), small, FULL_OUTPUTS, path)
+    _export(FullForm(network, small), "rvm", (180, 320), small, FULL_OUTPUTS, path)
 
 
 def _export(
-    form: CoreForm | FullForm,
-    source: str,
+    form: LeanForm | CoreForm | FullForm,
+    contract: str,
     size: tuple[int, int],
     small: tuple[int, int],
     outputs: tuple[str, ...],
     path: Path,
 ) -> None:
-    network = form.network
+    network, source = form.network, "src" if contract == "rvm" else "src_small"
     shapes = network.state_shapes(1, *small)
     example = (torch.rand(1, 3, *size), *(torch.zeros(shape) for shape in shapes))
     batch = {0: "batch"} if source == "src_small" else {}
@@ -103,7 +128,6 @@ def _export(
             dynamo=False,
         )
     model = onnx.load(str(path))
-    contract = "rvm-compact-core" if source == "src_small" else "rvm"
     onnx.helper.set_model_props(model, {"rvm.contract": contract, "rvm.size_multiple": "32"})
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, str(path))

@@ -14,7 +14,7 @@ import json
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -24,9 +24,10 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rvm.network.compact import CompactMatting, CompactOutput, refine, zero_state
+from rvm.network.compact import CompactMatting, grow
+from rvm.training.compute import Batch, Compute
 from rvm.training.features import FeatureMatcher, FeatureTeacher, one_frame_each
-from rvm.training.losses import matting_loss
+from rvm.training.optimizers import make_optimizer
 from rvm.training.recipe import Recipe, Stage
 from rvm.training.sampling import Mixture, Sequence
 
@@ -34,7 +35,7 @@ log = logging.getLogger(__name__)
 
 FRESH_SHARE = 0.4
 CUT_SHARE = 0.2
-PAST_PASSES = (1, 1, 2, 2, 3, 8)
+PAST_PASSES = (1, 1, 1, 2, 3)
 """How often a sequence starts without memory or with that of another one, and how many passes over
 its frames make the memory otherwise."""
 
@@ -54,15 +55,6 @@ class SequenceSource(Protocol):
     ) -> Sequence:
         """One sequence of ``frames`` frames, ``size`` (width, height), of this mixture."""
         ...
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Float 0..1 on the device: rgb, fgr [B*T,3,H,W] and alpha [B*T,1,H,W]."""
-
-    rgb: Tensor
-    alpha: Tensor
-    fgr: Tensor
 
 
 def draw_batch(
@@ -110,16 +102,21 @@ class Trainer:
             self.matcher = FeatureMatcher(student[-2:], teacher.channels).to(self.device)
             self.learning.append(self.matcher)
             self.teacher = teacher.to(self.device)
-        self.optimizer = torch.optim.AdamW(
-            parameter_groups(self.learning, recipe.weight_decay), lr=recipe.learning_rate(0)
+        self.optimizer = make_optimizer(
+            self.model, list(self.learning[1:].parameters()), recipe.optimizer, recipe.weight_decay
         )
+        self._compute = Compute(self.model, recipe.losses, recipe.precision, recipe.compiled)
         self.step = 0
         self.frames_seen = 0
 
     def start_from(self, network: CompactMatting) -> None:
-        """Take over the weights of a network of the same widths; hints stay as they are."""
+        """Take over the weights of a network of the same widths; hints stay as they are.
+
+        Residual convolutions that it does not have begin as next to nothing (:func:`grow`).
+        """
         known = {k: v for k, v in network.state_dict().items() if not k.startswith("hints.")}
         for module in (self.model, self.average):
+            grow(module, network.config)
             module.load_state_dict(known, strict=False)
 
     def train_step(self) -> dict[str, float]:
@@ -129,7 +126,7 @@ class Trainer:
             group["lr"] = self.recipe.learning_rate(self.step)
         batch = draw_batch(self.source, self.recipe, self.rank, self.step, self.device)
         self.model.train()
-        loss, parts = self._loss(batch, stage)
+        loss, tensors = self._loss(batch, stage)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(self.learning.parameters(), self.recipe.clip_norm)
@@ -142,29 +139,31 @@ class Trainer:
         if self.step % SYNC_EVERY == 0:
             average_weights(self.learning)
         self._update_average()
+        parts = {name: float(part) for name, part in tensors.items()}
         return {"loss": float(loss.detach()), "grad_norm": float(norm), **parts}
 
-    def _loss(self, batch: Batch, stage: Stage) -> tuple[Tensor, dict[str, float]]:
+    def _loss(self, batch: Batch, stage: Stage) -> tuple[Tensor, dict[str, Tensor]]:
         small = batch.rgb
         if stage.detail > 1:
             small = F.interpolate(batch.rgb, scale_factor=1 / stage.detail, mode="area")
         small = small.contiguous(memory_format=torch.channels_last)
-        output = self.model(small, self._first_state(small, stage.frames), stage.frames)
-        refined = refine(output, batch.rgb)
-        features = self._feature_loss(small, output, stage.frames)
-        return matting_loss(
-            output, refined, batch.alpha, batch.fgr, stage.frames, self.recipe.losses, features
-        )
+        state = self._first_state(small, stage.frames)
+        total, parts, features = self._compute.loss(small, batch, state, stage.frames)
+        if self.teacher is not None:
+            taught = self._feature_loss(self.teacher, small, features, stage.frames)
+            total = total + self.recipe.losses.features * taught
+            parts["features"] = taught.detach()
+        return total, parts
 
-    def _feature_loss(self, small: Tensor, output: CompactOutput, frames: int) -> Tensor | None:
+    def _feature_loss(
+        self, teacher: nn.Module, small: Tensor, ours: tuple[Tensor, ...], frames: int
+    ) -> Tensor:
         """One frame of each sequence against the teacher's features; neighbours hardly differ."""
-        if self.teacher is None:
-            return None
         which = self.step % frames
-        with torch.no_grad():
-            theirs = self.teacher(one_frame_each(small, frames, which).contiguous())
-        ours = tuple(one_frame_each(x, frames, which) for x in output.features)
-        loss: Tensor = self.matcher(ours, theirs)
+        with torch.no_grad(), self._compute.precision():
+            theirs = teacher(one_frame_each(small, frames, which).contiguous())
+        chosen = tuple(one_frame_each(x, frames, which).float() for x in ours)
+        loss: Tensor = self.matcher(chosen, tuple(x.float() for x in theirs))
         return loss
 
     def _first_state(self, small: Tensor, frames: int) -> tuple[Tensor, ...]:
@@ -174,7 +173,9 @@ class Trainer:
         long videos are met in training at the price of a short one; sometimes it is that of
         another sequence of the batch, as after a cut.
         """
-        state = tuple(s.to(self.device) for s in zero_state())
+        sequences, (height, width) = small.shape[0] // frames, small.shape[-2:]
+        shapes = self.model.state_shapes(sequences, height, width)
+        state = tuple(torch.zeros(shape, device=self.device) for shape in shapes)
         rng = np.random.default_rng([self.recipe.seed, self.rank, self.step, 11])
         if frames == 1 or rng.random() < FRESH_SHARE:
             return state
@@ -182,10 +183,10 @@ class Trainer:
         if rng.random() < CUT_SHARE:
             past = past.roll(1, 0)
         self.model.eval()
-        with torch.no_grad():
-            for left in range(int(rng.choice(PAST_PASSES)), 0, -1):
-                order = past.flip(1) if left % 2 else past
-                state = self.model(order.flatten(0, 1), state, frames).state
+        for left in range(int(rng.choice(PAST_PASSES)), 0, -1):
+            order = (past.flip(1) if left % 2 else past).flatten(0, 1)
+            order = order.contiguous(memory_format=torch.channels_last)
+            state = self._compute.memory(order, state, frames)
         self.model.train()
         return state
 
@@ -222,16 +223,6 @@ class Trainer:
         self.optimizer.load_state_dict(content["optimizer"])
         self.step = content["step"]
         self.frames_seen = content["frames_seen"]
-
-
-def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Decay for convolution weights, none for biases and norms."""
-    decayed = [p for p in model.parameters() if p.ndim > 1]
-    plain = [p for p in model.parameters() if p.ndim <= 1]
-    return [
-        {"params": decayed, "weight_decay": weight_decay},
-        {"params": plain, "weight_decay": 0.0},
-    ]
 
 
 def average_weights(model: nn.Module) -> None:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from rvm.network.compact import CompactOutput
+from rvm.network.compact import CompactOutput, pad_edges
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ def edge_weight(alpha: Tensor, extra: float) -> Tensor:
 
 def widest(x: Tensor) -> Tensor:
     """Largest value within 5x5, edges repeated; ten times faster on a CPU than max_pool2d."""
-    x = F.pad(x, (2, 2, 2, 2), mode="replicate")
+    x = pad_edges(x, 2)
     for _ in range(2):
         x = torch.maximum(torch.maximum(x[..., :-2, :], x[..., 1:-1, :]), x[..., 2:, :])
         x = torch.maximum(torch.maximum(x[..., :-2], x[..., 1:-1]), x[..., 2:])
@@ -49,7 +49,7 @@ def weighted_l1(predicted: Tensor, true: Tensor, weight: Tensor) -> Tensor:
 
 def pyramid_down(x: Tensor) -> Tensor:
     """5x5 binomial blur and every second pixel: [N,c,h,w] -> [N,c,h/2,w/2] rounded up."""
-    x = F.pad(x, (2, 2, 2, 2), mode="replicate")
+    x = pad_edges(x, 2)
     n = x.shape[-2] - 4
     a, b, c, d, e = (x[..., k : k + n : 2, :] for k in range(5))
     x = (a + e + 4 * (b + d) + 6 * c) / 16
@@ -97,8 +97,8 @@ def matting_loss(
     frames: int,
     weights: LossWeights,
     features: Tensor | None = None,
-) -> tuple[Tensor, dict[str, float]]:
-    """The weighted sum and its parts.
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """The weighted sum and its parts, without their gradients.
 
     ``refined`` is (foreground [N,3,H,W], alpha [N,1,H,W]) at the size of the targets ``alpha``
     [N,1,H,W] and ``fgr`` [N,3,H,W]; the coarse alpha is compared at its own size. ``features`` is
@@ -122,4 +122,4 @@ def matting_loss(
     if features is not None:
         parts["features"] = features
     total = torch.stack([getattr(weights, name) * part for name, part in parts.items()]).sum()
-    return total, {name: float(part.detach()) for name, part in parts.items()}
+    return total, {name: part.detach() for name, part in parts.items()}

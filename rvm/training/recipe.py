@@ -49,6 +49,12 @@ class Recipe:
     weight_decay: float = 0.01
     clip_norm: float = 1.0
     ema_decay: float = 0.998
+    optimizer: str = "adamw"
+    """"adamw" or "muon"; see :mod:`rvm.training.optimizers`."""
+    precision: str = "fp32"
+    """"fp32" or "bf16" of the forward and backward pass; weights are always single precision."""
+    compiled: bool = False
+    """Through torch.compile; see :mod:`rvm.training.compute`."""
     network: CompactConfig = field(default_factory=CompactConfig)
     losses: LossWeights = field(default_factory=LossWeights)
     mixture: Mixture = field(default_factory=Mixture)

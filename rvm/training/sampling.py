@@ -30,7 +30,7 @@ PEOPLE_SHARE = 0.4
 PLACES_SHARE = 0.65
 """How often a background is one of the extra places, where there are any."""
 
-FAR_SHARE = 0.12
+FAR_SHARE = 0.2
 """How often a cut-out person is seen whole and from afar."""
 
 STANDING = 1.7

@@ -10,12 +10,15 @@ import onnxruntime as ort
 import pytest
 import torch
 
+from rvm.matting.guide import coarse_alpha
 from rvm.network.compact import (
     LUMA,
     CompactConfig,
     CompactMatting,
     box3,
+    grow,
     guided_coefficients,
+    pad_edges,
     refine,
     zero_state,
 )
@@ -23,6 +26,7 @@ from rvm.network.compact_export import (
     STATE_INPUTS,
     export_core,
     export_full,
+    export_lean,
     load_weights,
     round_weights,
     save_weights,
@@ -116,6 +120,13 @@ def test_box3_is_the_mean_of_nine_with_repeated_edges() -> None:
     assert box3(x)[0, 0, 0, 0] == pytest.approx(2.0)
 
 
+def test_edges_are_padded_alike_when_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = torch.rand(2, 3, 5, 4)
+    usual = pad_edges(x, 2)
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+    assert torch.equal(pad_edges(x, 2), usual)
+
+
 def test_core_onnx_matches_torch_at_sizes_it_was_not_traced_with(
     network: CompactMatting, tmp_path: Path
 ) -> None:
@@ -139,6 +150,39 @@ def test_core_onnx_matches_torch_at_sizes_it_was_not_traced_with(
             assert np.abs(pha - out.pha.numpy()).max() < 1e-3
             for ours, theirs in zip(after, state, strict=True):
                 assert np.abs(ours - theirs.numpy()).max() < 1e-3
+
+
+def test_lean_onnx_is_the_network_without_its_filter(
+    network: CompactMatting, tmp_path: Path
+) -> None:
+    export_lean(network, tmp_path / "lean.onnx")
+    session = ort.InferenceSession(tmp_path / "lean.onnx", providers=["CPUExecutionProvider"])
+    state = zero_state()
+    for _ in range(2):
+        src = torch.rand(1, 3, 64, 96)
+        feeds = {n: s.numpy() for n, s in zip(STATE_INPUTS, state, strict=True)}
+        planes, residual, *after = session.run(None, {"src_small": src.numpy(), **feeds})
+        with torch.inference_mode():
+            out = network(src, state)
+        state = out.state
+        assert np.abs(coarse_alpha(planes[0]) - out.pha[0, 0].numpy()).max() < 1e-4
+        assert np.abs(residual - out.fgr_residual.numpy()).max() < 1e-4
+        for ours, theirs in zip(after, state, strict=True):
+            assert np.abs(ours - theirs.numpy()).max() < 1e-4
+
+
+def test_a_deeper_network_begins_close_to_the_shallower_one() -> None:
+    torch.manual_seed(4)
+    shallow = CompactMatting(CompactConfig(depths=(1, 1, 1, 1))).eval()
+    deep = CompactMatting(CompactConfig(depths=(1, 1, 3, 2)))
+    grow(deep, shallow.config)
+    deep.load_state_dict(shallow.state_dict(), strict=False)
+    gains = [deep.get_parameter(f"down4.{i}.conv.1.weight").mean().item() for i in (2, 3, 4)]
+    assert gains == pytest.approx([1.0, 0.1, 0.1])
+    src = torch.rand(1, 3, 64, 64)
+    with torch.inference_mode():
+        difference = deep.eval()(src, zero_state()).pha - shallow(src, zero_state()).pha
+    assert 0 < difference.abs().mean() < 0.05
 
 
 def test_full_onnx_takes_any_frame_size(network: CompactMatting, tmp_path: Path) -> None:

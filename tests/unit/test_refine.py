@@ -16,6 +16,7 @@ from rvm.matting.refine import (
     finite,
     guided_alpha,
     luma_guide,
+    luma_of,
     match_luma,
 )
 
@@ -104,11 +105,11 @@ def test_other_matrices_are_corrected_at_the_small_size() -> None:
     for matrix in ("bt709", "bt601"):
         frame = _as_yuv(picture, ColourTags(matrix))
         assert np.abs(to_srgb8(frame).astype(int) - picture).max() <= 3
-        small = network_rgb(frame, 32, 24)
+        seen = luma_of(network_rgb(frame, 32, 24).transpose(2, 0, 1))
         scale = np.full((24, 32), 2.0, np.float32)
         offset = np.full((24, 32), -0.1, np.float32)
         guide = luma_guide(frame)
-        alphas.append(guided_alpha(guide, scale, match_luma(guide, frame, small, scale, offset)))
+        alphas.append(guided_alpha(guide, scale, match_luma(guide, frame, seen, scale, offset)))
     flat = np.r_[: width // 2 - 8, width // 2 + 8 : width]
     difference = np.abs(alphas[0].astype(int) - alphas[1])[:, flat]
     assert difference.max() <= 4  # two code values of luma, doubled; uncorrected it would be 47

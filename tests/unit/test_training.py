@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from rvm.network.compact import CompactConfig
-from rvm.training import augmentation, losses
+from rvm.network.compact import CompactConfig, CompactMatting
+from rvm.training import augmentation, losses, optimizers
+from rvm.training.compute import Batch, Compute
 from rvm.training.loop import Trainer, train
 from rvm.training.material import correct_with_mask, intersection_over_union, person_box
 from rvm.training.recipe import Recipe, Stage, recipe_from_dict
@@ -174,6 +176,86 @@ def test_a_run_that_was_cut_off_resumes_to_the_same_weights(tmp_path: Path) -> N
 
 def test_training_learns() -> None:
     trainer = Trainer(tiny_recipe(30), Discs())
+    history = [trainer.train_step()["loss"] for _ in range(30)]
+    assert np.mean(history[-5:]) < 0.8 * np.mean(history[:5])
+
+
+def test_orthogonal_evens_out_singular_values() -> None:
+    torch.manual_seed(0)
+    for shape in ((8, 20), (20, 8)):
+        matrix = torch.randn(shape) @ torch.diag(torch.logspace(0, -2, shape[1]))
+        values = torch.linalg.svdvals(optimizers.orthogonal(matrix))
+        assert values.max() < 1.3
+        assert values.min() > 0.3
+        # the same directions: U^T X V is close to a diagonal of positive numbers
+        left, _, right = torch.linalg.svd(matrix, full_matrices=False)
+        turned = left.T @ optimizers.orthogonal(matrix) @ right.T
+        assert torch.diagonal(turned).min() > 0.3
+        assert (turned - torch.diag(torch.diagonal(turned))).abs().max() < 0.05
+
+
+def test_muon_moves_matrices_by_as_much_as_adamw_would() -> None:
+    conv, norm = torch.nn.Conv2d(8, 16, 3), torch.nn.BatchNorm2d(16)
+    model, before = torch.nn.Sequential(conv, norm), conv.weight.detach().clone()
+    optimizer = optimizers.make_optimizer(model, [], "muon", weight_decay=0.0)
+    for group in optimizer.param_groups:
+        group["lr"] = 1e-2
+    torch.manual_seed(0)
+    (model(torch.rand(4, 8, 6, 6)) * torch.randn(4, 16, 4, 4)).mean().backward()
+    optimizer.step()
+    dense, scale = conv.weight, norm.weight
+    step = dense.detach() - before
+    # sqrt(mean square) of 0.2 sqrt(72) times an orthogonal 16x72 matrix: 0.2 lr
+    assert float(step.square().mean().sqrt()) == pytest.approx(0.2e-2, rel=0.2)
+    assert optimizer.state[scale].keys() == {"step", "exp_avg", "exp_avg_sq"}
+    assert optimizer.state[dense].keys() == {"momentum"}
+    with pytest.raises(ValueError, match="adamw or muon"):
+        optimizers.make_optimizer(model, [], "sgd", 0.0)
+
+
+def test_muon_leaves_single_planes_and_what_stands_beside_to_adamw() -> None:
+    plane = torch.nn.Conv2d(8, 1, 3)
+    dense, beside = torch.nn.Conv2d(8, 16, 3), torch.nn.Conv2d(16, 32, 1)
+    model = torch.nn.ModuleList([plane, dense])
+    groups = optimizers.make_optimizer(model, list(beside.parameters()), "muon", 0.1).param_groups
+    shapes = [sorted(p.ndim for p in group["params"]) for group in groups]
+    assert shapes == [[1, 1, 1], [4, 4], [4]]
+    assert [group["muon"] for group in groups] == [False, False, True]
+    assert [group["weight_decay"] for group in groups] == [0.0, 0.1, 0.1]
+
+
+def test_half_precision_and_the_compiler_change_little(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain_compile = torch.compile  # the graph is captured, but nothing is built by a C++ compiler
+    monkeypatch.setattr(
+        torch, "compile", lambda f, dynamic: plain_compile(f, dynamic=dynamic, backend="aot_eager")
+    )
+    torch.manual_seed(0)
+    network = CompactMatting(TINY)
+    batch = Batch(torch.rand(4, 3, 32, 64), torch.rand(4, 1, 32, 64), torch.rand(4, 3, 32, 64))
+    state = tuple(torch.zeros(shape) for shape in network.state_shapes(2, 32, 64))
+    weights = losses.LossWeights()
+    found = []
+    for precision, compiled in (("fp32", False), ("bf16", False), ("fp32", True)):
+        compute = Compute(copy.deepcopy(network).train(), weights, precision, compiled)
+        total, parts, features = compute.loss(batch.rgb, batch, state, 2)
+        total.backward()  # type: ignore[no-untyped-call]
+        memory = compute.memory(batch.rgb, state, 2)
+        assert {t.dtype for t in (total, *features, *memory)} == {torch.float32}
+        assert set(parts) >= {"coarse", "refined", "temporal"}
+        found.append((float(total.detach()), memory[0]))
+    assert found[1][0] == pytest.approx(found[0][0], rel=0.02)
+    assert found[2][0] == pytest.approx(found[0][0], rel=1e-4)
+    assert torch.allclose(found[2][1], found[0][1], atol=1e-4)
+    with pytest.raises(ValueError, match="fp32 or bf16"):
+        Compute(network, weights, "fp8", False)
+
+
+def test_training_learns_with_muon_in_half_precision() -> None:
+    stage = Stage("tiny", 30, 2, 2, ((64, 32),), 3e-3, 1e-3)
+    recipe = Recipe(
+        (stage,), warmup_steps=2, network=TINY, optimizer="muon", precision="bf16"
+    )  # fmt: skip
+    trainer = Trainer(recipe, Discs())
     history = [trainer.train_step()["loss"] for _ in range(30)]
     assert np.mean(history[-5:]) < 0.8 * np.mean(history[:5])
 

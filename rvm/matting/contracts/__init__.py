@@ -3,6 +3,7 @@
     rvm                full-size RGB in; alpha and foreground colour at full size out; four ConvGRU
                        states; mostly a downsample ratio as one more input
     rvm-compact-core   small RGB in; guided-filter coefficients out; four ConvGRU states
+    rvm-compact-lean   the same, but for the guided filter, which is done outside of the graph
     mask               small RGB in; a mask of that size out; no memory (small peers, to compare)
 
 A contract knows nothing of the runtime that executes the graph: it deals in numpy arrays.
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from rvm.errors import ModelError
 from rvm.matting.contracts.base import Array, Contract, Port, Ports
-from rvm.matting.contracts.compact import CompactContract
+from rvm.matting.contracts.compact import CompactContract, LeanContract
 from rvm.matting.contracts.mask import MaskContract
 from rvm.matting.contracts.rvm import RvmContract, auto_ratio
 
@@ -29,6 +30,7 @@ __all__ = [
     "Array",
     "CompactContract",
     "Contract",
+    "LeanContract",
     "MaskContract",
     "Port",
     "Ports",
@@ -39,7 +41,8 @@ __all__ = [
 
 #: name -> contract; detection tries them in this order.
 CONTRACTS: Mapping[str, type[Contract]] = {
-    contract.name: contract for contract in (RvmContract, CompactContract, MaskContract)
+    contract.name: contract
+    for contract in (RvmContract, CompactContract, LeanContract, MaskContract)
 }
 
 

@@ -1,4 +1,4 @@
-"""Contract "rvm-compact-core": small RGB in, guided-filter coefficients out."""
+"""Contracts "rvm-compact-core" and "rvm-compact-lean": small RGB in, what refines alpha out."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from rvm.colour.rgb import network_rgb
 from rvm.errors import UsageError
 from rvm.frame import Matte
 from rvm.matting.contracts.base import Array, Contract, Ports, to_planar
-from rvm.matting.refine import Scratch, finite, guided_alpha, luma_guide, match_luma
+from rvm.matting.guide import guided_coefficients
+from rvm.matting.refine import Scratch, finite, guided_alpha, luma_guide, luma_of, match_luma
 from rvm.matting.reuse import Coefficients
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rvm.frame import Frame
+    from rvm.frame import FloatImage, Frame
     from rvm.matting.weights import ModelEntry
 
 #: 384x224, 320x192 and 256x160 for the default model: below that, hands and hair go.
@@ -35,7 +36,7 @@ class CompactContract(Contract):
     is_light = True
     state_inputs = ("r1i", "r2i", "r3i", "r4i")
     state_outputs = ("r1o", "r2o", "r3o", "r4o")
-    outputs = ("alpha_scale", "alpha_offset", "fgr_residual")
+    outputs: tuple[str, ...] = ("alpha_scale", "alpha_offset", "fgr_residual")
     default_multiple: ClassVar[int] = 32
     default_long_side: ClassVar[int] = 512
 
@@ -89,19 +90,41 @@ class CompactContract(Contract):
         """See `Contract.matte`."""
         return self.interpret(frame, feeds, outputs)[0]
 
+    def coefficients(
+        self, luma: FloatImage, outputs: Mapping[str, Array]
+    ) -> tuple[FloatImage, FloatImage]:
+        """Factor and offset [h,w] on `luma` [h,w], as float32 of their own memory."""
+        scale, offset = outputs["alpha_scale"][0, 0], outputs["alpha_offset"][0, 0]
+        return np.array(scale, np.float32), np.array(offset, np.float32)
+
     def interpret(
         self, frame: Frame, feeds: Mapping[str, Array], outputs: Mapping[str, Array]
     ) -> tuple[Matte, Coefficients]:
         """See `Contract.interpret`."""
-        scale = np.array(outputs["alpha_scale"][0, 0], np.float32)
-        offset = np.array(outputs["alpha_offset"][0, 0], np.float32)
-        seen = np.ascontiguousarray(feeds["src_small"][0].transpose(1, 2, 0), np.float32)
+        seen_luma = luma_of(feeds["src_small"][0])
+        scale, offset = self.coefficients(seen_luma, outputs)
         guide = luma_guide(frame)
-        offset = match_luma(guide, frame, seen, scale, offset)
+        offset = match_luma(guide, frame, seen_luma, scale, offset)
         alpha = guided_alpha(guide, scale, offset, self._scratch)
         residual = outputs["fgr_residual"][0].transpose(1, 2, 0)
         residual = finite(np.array(residual, np.float32, order="C"))
         return Matte(alpha, residual), Coefficients(scale, offset, residual)
+
+
+class LeanContract(CompactContract):
+    """The same with the guided filter left to `rvm.matting.guide`.
+
+    `matte_planes` [1,5,h/2,w/2] stand in for the coefficients; see `rvm.network.compact_export`.
+    """
+
+    name = "rvm-compact-lean"
+    outputs = ("matte_planes", "fgr_residual")
+
+    def coefficients(
+        self, luma: FloatImage, outputs: Mapping[str, Array]
+    ) -> tuple[FloatImage, FloatImage]:
+        """See `CompactContract.coefficients`."""
+        return guided_coefficients(luma, finite(outputs["matte_planes"][0]))
 
 
 def compact_size(

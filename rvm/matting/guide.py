@@ -1,0 +1,55 @@
+"""The guided filter at the size of the network's picture, for graphs that leave it out.
+
+The same figures as `rvm.network.compact.guided_coefficients` (He et al., "Guided Image Filtering",
+TPAMI 2013, with a window of 3x3 and a learnt regulariser): within each window alpha is taken for a
+linear function of luma, whose factor is covariance over variance.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+if TYPE_CHECKING:
+    from rvm.frame import FloatImage
+    from rvm.matting.contracts.base import Array
+
+#: Of luma variance: what the network's logarithm of the regulariser moves around, and its bounds.
+_BASE, _LEAST, _MOST = np.float32(6), np.float32(-4), np.float32(6)
+_ZERO = np.float32(0)
+
+
+def coarse_alpha(matte_planes: Array) -> FloatImage:
+    """Alpha 0..1 [h,w] of the network's picture from its `matte_planes` [5,h/2,w/2]."""
+    rows, columns = matte_planes.shape[1:]
+    alpha = np.empty((2 * rows, 2 * columns), np.float32)
+    for quarter in range(4):
+        alpha[quarter // 2 :: 2, quarter % 2 :: 2] = matte_planes[quarter]
+    alpha += np.float32(0.5)
+    return np.asarray(np.clip(alpha, 0, 1, out=alpha), np.float32)
+
+
+def guided_coefficients(luma: FloatImage, matte_planes: Array) -> tuple[FloatImage, FloatImage]:
+    """Factor and offset so that `factor * luma + offset` follows alpha, with luma's edges.
+
+    Args:
+        luma: [h,w] 0..1, of the network's picture.
+        matte_planes: [5,h/2,w/2], what the graph returned.
+    """
+    alpha = coarse_alpha(matte_planes)
+    size = (luma.shape[1], luma.shape[0])
+    logarithm = np.ascontiguousarray(matte_planes[4], np.float32)
+    logarithm = np.asarray(cv2.resize(logarithm, size, interpolation=cv2.INTER_LINEAR), np.float32)
+    regulariser = cv2.exp(np.clip(logarithm, _LEAST, _MOST) - _BASE)
+    mean_luma, mean_alpha = _mean(luma), _mean(alpha)
+    variance = np.maximum(_mean(luma * luma) - mean_luma * mean_luma, _ZERO)
+    covariance = _mean(luma * alpha) - mean_luma * mean_alpha
+    factor = np.asarray(covariance / (variance + regulariser), np.float32)
+    return factor, np.asarray(mean_alpha - factor * mean_luma, np.float32)
+
+
+def _mean(plane: FloatImage) -> FloatImage:
+    """Mean over 3x3, edge pixels repeated."""
+    return np.asarray(cv2.blur(plane, (3, 3), borderType=cv2.BORDER_REPLICATE), np.float32)
