@@ -1,6 +1,7 @@
-"""Export a trained compact network to models/: two ONNX forms, safetensors and manifest entries.
+"""Export a trained compact network to models/: ONNX forms, safetensors and manifest entries.
 
     python tools/export_compact.py RUN/last.pt --out models --name compact
+    python tools/export_compact.py models/compact.safetensors    # the same weights once more
 
 The moving average of the weights is what is exported. Each ONNX file is run beside the network in
 ONNX Runtime before it takes its place; the manifest entries are printed, or, with ``--manifest``,
@@ -18,15 +19,16 @@ import numpy as np
 import onnxruntime as ort
 import torch
 
-from rvm.network.compact import LUMA, CompactConfig, CompactMatting
+from rvm.network.compact import CompactConfig, CompactMatting
 from rvm.network.compact_export import (
-    CORE_OUTPUTS,
     FULL_OUTPUTS,
+    LEAN_OUTPUTS,
     STATE_INPUTS,
-    CoreForm,
     FullForm,
-    export_core,
+    LeanForm,
     export_full,
+    export_lean,
+    load_weights,
     round_weights,
     save_weights,
 )
@@ -42,7 +44,10 @@ def load_average(path: Path) -> CompactMatting:
     """The averaged network of a training checkpoint, its weights rounded to half precision.
 
     Every form is made of the same rounded weights, so that the file for torch may be half as large.
+    That file is taken as well.
     """
+    if path.suffix == ".safetensors":
+        return load_weights(path)
     content = torch.load(path, map_location="cpu", weights_only=True)
     widths = content["recipe"]["network"]
     network = CompactMatting(CompactConfig(**{k: tuple(v) for k, v in widths.items()}))
@@ -51,7 +56,7 @@ def load_average(path: Path) -> CompactMatting:
 
 
 def largest_difference(
-    form: CoreForm | FullForm, path: Path, size: tuple[int, int], outputs: tuple[str, ...]
+    form: LeanForm | FullForm, path: Path, size: tuple[int, int], outputs: tuple[str, ...]
 ) -> float:
     """Torch against ONNX Runtime over a few frames with the state carried."""
     session = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
@@ -70,10 +75,6 @@ def largest_difference(
         with torch.inference_mode():
             expected = form(src, *state)
         theirs = [tensor.numpy() for tensor in expected]
-        if outputs == CORE_OUTPUTS:  # alone, the coefficients are large where luma is flat
-            luma = np.tensordot(LUMA, src.numpy(), (0, 1))
-            results = [results[0] * luma + results[1], *results[3:]]
-            theirs = [theirs[0] * luma + theirs[1], *theirs[3:]]
         worst = max(worst, *(float(np.abs(a - b).max()) for a, b in zip(results, theirs)))  # noqa: B905
         state = list(expected[-4:])
     return worst
@@ -91,35 +92,33 @@ def main() -> None:
     names = [f"{args.name}.onnx", f"{args.name}-full.onnx", f"{args.name}.safetensors"]
     report: dict[str, object] = {}
     with tempfile.TemporaryDirectory(dir=args.out) as folder:
-        core, full, weights = (Path(folder) / name for name in names)
-        export_core(network, core)
+        lean, full, weights = (Path(folder) / name for name in names)
+        export_lean(network, lean)
         export_full(network, full, SMALL)
         save_weights(network, weights)
         for form, path, size, outputs in (
-            (CoreForm(network), core, SMALL, CORE_OUTPUTS),
+            (LeanForm(network), lean, SMALL, LEAN_OUTPUTS),
             (FullForm(network, SMALL), full, (360, 640), FULL_OUTPUTS),
         ):
             difference = largest_difference(form, path, size, outputs)
             report[path.name] = {"bytes": path.stat().st_size, "max_difference": difference}
             if not difference <= TOLERANCE:
                 raise SystemExit(f"{path.name} differs from the network by {difference:.2g}")
-        for path in (core, full, weights):
+        for path in (lean, full, weights):
             path.replace(args.out / path.name)
-    core_contract, long_side = "rvm-compact-core", LONG_SIDE
     written = {name: args.out / name for name in names}
     entries = {
         args.name: entry(
-            args.name, written[names[0]], core_contract, long_side, default=True,
-            torch_twin=f"{args.name}_torch",
-            description="Our compact recurrent network, small frames in, guided-filter "
-            "coefficients out",
+            args.name, written[names[0]], "rvm-compact-lean", LONG_SIDE, default=True,
+            torch_twin=f"{args.name}_torch", int8_twin=f"{args.name}_int8",
+            description="Our compact recurrent network, small frames in, what refines alpha out",
         ),
         f"{args.name}_full": entry(
-            f"{args.name}_full", written[names[1]], "rvm", long_side,
+            f"{args.name}_full", written[names[1]], "rvm", LONG_SIDE,
             description="The same with resize and refinement in the graph, for other programs",
         ),
         f"{args.name}_torch": entry(
-            f"{args.name}_torch", written[names[2]], core_contract, long_side,
+            f"{args.name}_torch", written[names[2]], "rvm-compact-core", LONG_SIDE,
             description="The same weights for torch",
         ),
     }  # fmt: skip

@@ -1,11 +1,12 @@
-"""Time the compact network and its way to full size against the reference, all in one run.
+"""Time compact networks and their way to full size against the reference, all in one run.
 
-    python tools/latency.py models/compact.onnx --reference rvm.onnx --json latency.json
+    python tools/latency.py models/compact.onnx models/compact-int8.onnx --reference rvm.onnx \\
+        --json latency.json
 
 Every round runs each candidate once on the same 1080p frame, so a busy machine slows all of them
 alike. The reference gets planar float RGB, ratio 0.25, all threads, and yields alpha; ours gets the
-I420 frame and as many threads as the engine gives it, and yields 8-bit alpha, resize and refinement
-included. Medians of wall time.
+I420 frame and as many threads as the engine gives it, and yields 8-bit alpha, resize, guided filter
+and refinement included. Medians of wall time.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ import onnxruntime as ort
 
 from rvm.device import choose_threads
 from rvm.evaluation.candidates import Float32, open_session, small_size
-from rvm.matting.refine import LumaGuide, Scratch, guided_alpha
+from rvm.matting.guide import guided_coefficients
+from rvm.matting.refine import LumaGuide, Scratch, guided_alpha, luma_of
 from rvm.threads import thread_shares
 
 WIDTH, HEIGHT = 1920, 1080
@@ -51,7 +53,7 @@ def compact_step(path: Path, side: int, threads: int) -> tuple[Callable[[], obje
     planes = np.random.default_rng(0).integers(16, 236, (HEIGHT * 3 // 2, WIDTH), dtype=np.uint8)
     guide, scratch = LumaGuide(planes[:HEIGHT], 1 / 219, -16 / 219), Scratch()
     size = small_size(WIDTH, HEIGHT, side)
-    names = ["alpha_scale", "alpha_offset", "fgr_residual", "r1o", "r2o", "r3o", "r4o"]
+    names = ["matte_planes", "fgr_residual", "r1o", "r2o", "r3o", "r4o"]
     state = [np.zeros((1, 1, 1, 1), np.float32)] * 4
     half = (size[0] * 2, size[1] * 2)
 
@@ -67,8 +69,8 @@ def compact_step(path: Path, side: int, threads: int) -> tuple[Callable[[], obje
 
     def network() -> tuple[Float32, Float32]:
         feeds = {f"r{i + 1}i": s for i, s in enumerate(state)}
-        scale, offset, _, *state[:] = session.run(names, {"src_small": src, **feeds})
-        return scale[0, 0], offset[0, 0]
+        planes, _, *state[:] = session.run(names, {"src_small": src, **feeds})
+        return guided_coefficients(luma_of(src[0]), planes[0])
 
     def whole() -> object:
         np.copyto(src, small())
@@ -81,7 +83,7 @@ def compact_step(path: Path, side: int, threads: int) -> tuple[Callable[[], obje
 def main() -> None:
     """Parse the command line, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("model", type=Path)
+    parser.add_argument("models", type=Path, nargs="+", help="files of the lean form")
     parser.add_argument("--reference", type=Path, required=True)
     parser.add_argument("--threads", type=int, default=2, help="of the reference")
     parser.add_argument("--rounds", type=int, default=15)
@@ -91,10 +93,11 @@ def main() -> None:
     cv2.setNumThreads(thread_shares().opencv)
     light = choose_threads(None, light=True)
     steps = {"reference": reference_step(args.reference, args.threads)}
-    for side in SIDES:
-        network, whole = compact_step(args.model, side, light)
-        steps[f"compact {side}: network"] = network
-        steps[f"compact {side}: frame to alpha"] = whole
+    for model in args.models:
+        for side in SIDES:
+            network, whole = compact_step(model, side, light)
+            steps[f"{model.stem} {side}: network"] = network
+            steps[f"{model.stem} {side}: frame to alpha"] = whole
     times: dict[str, list[float]] = {name: [] for name in steps}
     for _ in range(args.rounds + 2):
         for name, step in steps.items():

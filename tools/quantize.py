@@ -106,7 +106,7 @@ def main() -> None:
     if args.manifest is not None:
         name = args.out.stem.replace("-", "_")
         table = entry(
-            name, args.out, "rvm-compact-core", args.side, precision="int8",
+            name, args.out, "rvm-compact-lean", args.side, precision="int8",
             description="The same with 8-bit convolutions",
         )  # fmt: skip
         put_entries(args.manifest, {name: table})

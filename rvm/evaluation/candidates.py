@@ -16,6 +16,9 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
 
+from rvm.matting.guide import guided_coefficients
+from rvm.matting.refine import luma_of
+
 UInt8 = npt.NDArray[np.uint8]
 Float32 = npt.NDArray[np.float32]
 
@@ -84,11 +87,13 @@ class Reference:
 
 
 class Compact:
-    """The ``rvm-compact-core`` contract, refined here as its module docstring says."""
+    """A compact network with or without its guided filter, refined as its module docstring says."""
 
     def __init__(self, path: Path, long_side: int = 512, threads: int = 2) -> None:
         self._session = open_session(path, threads)
         self._long_side = long_side
+        filtered = "alpha_scale" in {o.name for o in self._session.get_outputs()}
+        self._names = ("alpha_scale", "alpha_offset") if filtered else ("matte_planes",)
         self.reset()
 
     def reset(self) -> None:
@@ -103,12 +108,16 @@ class Compact:
         )
         feeds = {f"r{i + 1}i": s for i, s in enumerate(self._state)}
         feeds["src_small"] = planar(np.asarray(small, np.uint8))
-        names = ["alpha_scale", "alpha_offset", "r1o", "r2o", "r3o", "r4o"]
-        scale, offset, *self._state = self._session.run(names, feeds)
+        names = [*self._names, "r1o", "r2o", "r3o", "r4o"]
+        found = self._session.run(names, feeds)
+        self._state = found[len(self._names) :]
+        if len(self._names) == 1:
+            planes = guided_coefficients(luma_of(feeds["src_small"][0]), found[0][0])
+        else:
+            planes = found[0][0, 0], found[1][0, 0]
         luma = rgb.astype(np.float32) @ LUMA / 255
         up = [
-            cv2.resize(plane[0, 0], (width, height), interpolation=cv2.INTER_LINEAR)
-            for plane in (scale, offset)
+            cv2.resize(plane, (width, height), interpolation=cv2.INTER_LINEAR) for plane in planes
         ]
         return np.asarray(np.clip(up[0] * luma + up[1], 0, 1), np.float32)
 

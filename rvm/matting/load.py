@@ -19,7 +19,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rvm.device import Device, choose_device, choose_precision, cpu_vendor, is_installed
+from rvm.device import (
+    Device,
+    choose_device,
+    choose_precision,
+    cpu_vendor,
+    is_installed,
+    multiplies_bytes,
+)
 from rvm.errors import DeviceError, ModelError, RvmError, UsageError
 from rvm.matting.base import Engine
 from rvm.matting.fake import parse_fake
@@ -231,9 +238,20 @@ def _pick(model: LocatedModel, device: Device) -> tuple[LocatedModel, str, str]:
     twin = model.entry.torch_twin if model.entry else None
     if twin and device.kind == "cuda" and torch_sees_cuda():
         return find_model(twin), "torch", "frames stay on the GPU"
-    if device.kind == "cpu" and is_installed("openvino") and cpu_vendor() == "GenuineIntel":
-        return model, "openvino", "it is installed, and the fastest on Intel processors"
-    return model, "onnxruntime", "it runs ONNX models"
+    if device.kind != "cpu":
+        return model, "onnxruntime", "it runs ONNX models"
+    model, also = _for_this_processor(model)
+    if is_installed("openvino") and cpu_vendor() == "GenuineIntel":
+        return model, "openvino", f"it is installed, and the fastest on Intel processors{also}"
+    return model, "onnxruntime", f"it runs ONNX models{also}"
+
+
+def _for_this_processor(model: LocatedModel) -> tuple[LocatedModel, str]:
+    """The 8-bit twin where 8 bits are faster, and a clause that says so."""
+    twin = model.entry.int8_twin if model.entry else None
+    if not twin or not multiplies_bytes():
+        return model, ""
+    return find_model(twin), "; 8-bit ones are faster on this processor"
 
 
 def torch_sees_cuda() -> bool:

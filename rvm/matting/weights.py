@@ -59,6 +59,7 @@ class ModelEntry:
         long_side: long side of the network's input that the model does best with, or None.
         size_multiple: both sides of that input are multiples of this, or None.
         torch_twin: name of the same model as torch weights, or None.
+        int8_twin: name of the same model with 8-bit convolutions, or None.
     """
 
     name: str
@@ -75,6 +76,7 @@ class ModelEntry:
     long_side: int | None = None
     size_multiple: int | None = None
     torch_twin: str | None = None
+    int8_twin: str | None = None
 
     @property
     def loadable(self) -> bool:

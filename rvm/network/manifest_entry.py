@@ -23,6 +23,7 @@ def entry(
     precision: str = "fp32",
     default: bool = False,
     torch_twin: str | None = None,
+    int8_twin: str | None = None,
 ) -> str:
     """One manifest table for a file of ours, its size and hash pinned."""
     content = path.read_bytes()
@@ -43,6 +44,8 @@ def entry(
         lines.append("default = true")
     if torch_twin:
         lines.append(f'torch_twin = "{torch_twin}"')
+    if int8_twin:
+        lines.append(f'int8_twin = "{int8_twin}"')
     return "\n".join(lines) + "\n"
 
 

@@ -14,8 +14,8 @@ import pytest
 import torch
 
 from rvm.network.compact import CompactConfig, CompactMatting
-from rvm.network.compact_export import export_core
-from rvm.training.int8 import PARTS, Feeds, convolutions, quantise, record_feeds
+from rvm.network.compact_export import export_lean
+from rvm.training.int8 import PARTS, Feeds, chosen_nodes, quantise, record_feeds
 
 SMALL = CompactConfig((8, 8, 16, 16, 16), (1, 1, 1, 1), (8, 8, 8, 16, 16))
 
@@ -23,8 +23,8 @@ SMALL = CompactConfig((8, 8, 16, 16, 16), (1, 1, 1, 1), (8, 8, 8, 16, 16))
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("int8") / "core.onnx"
-    export_core(CompactMatting(SMALL).eval(), path)
+    path = tmp_path_factory.mktemp("int8") / "lean.onnx"
+    export_lean(CompactMatting(SMALL).eval(), path)
     return path
 
 
@@ -35,7 +35,7 @@ def frames(count: int) -> list[npt.NDArray[np.float32]]:
 
 def run(model: Path, feeds: Sequence[Feeds]) -> npt.NDArray[np.float32]:
     session = ort.InferenceSession(str(model), providers=["CPUExecutionProvider"])
-    found: list[Any] = [session.run(["pha"], dict(feed))[0] for feed in feeds]
+    found: list[Any] = [session.run(["matte_planes"], dict(feed))[0] for feed in feeds]
     return np.stack(found)
 
 
@@ -48,10 +48,12 @@ def test_feeds_carry_the_networks_own_state(model: Path) -> None:
 
 
 def test_gates_head_and_depthwise_convolutions_stay_in_floating_point(model: Path) -> None:
-    chosen = convolutions(model, PARTS)
+    chosen = chosen_nodes(model, PARTS)
     assert any("down4" in name for name in chosen)
     assert not any(word in name for name in chosen for word in ("gru", "head", "depthwise"))
-    assert convolutions(model, ["stem"]) == [n for n in chosen if "/stem/" in n]
+    # one residual block: the halving convolution, its own, and the sum
+    names = [name.rpartition("/")[2] for name in chosen_nodes(model, ["down4"])]
+    assert names == ["Conv", "Conv", "Add"]
 
 
 def test_the_twin_keeps_contract_and_mattes(model: Path, tmp_path: Path) -> None:
@@ -59,7 +61,7 @@ def test_the_twin_keeps_contract_and_mattes(model: Path, tmp_path: Path) -> None
     target = tmp_path / "int8.onnx"
     quantise(model, target, feeds, PARTS)
     written = onnx.load(str(target))
-    assert {p.key: p.value for p in written.metadata_props}["rvm.contract"] == "rvm-compact-core"
+    assert {p.key: p.value for p in written.metadata_props}["rvm.contract"] == "rvm-compact-lean"
     assert sum(node.op_type == "QuantizeLinear" for node in written.graph.node) > 5
     difference = np.abs(run(target, feeds) - run(model, feeds))
     assert 0 < difference.mean() < 0.01

@@ -81,6 +81,23 @@ class TestDevice:
         monkeypatch.setattr(device, "cpu_count", lambda: 2)
         assert (choose_threads(None), choose_threads(None, light=True)) == (2, 1)
 
+    def test_byte_products_are_read_from_the_flags(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        monkeypatch.setattr(sys, "platform", "linux")
+        for line, expected in (
+            ("flags\t\t: fpu avx2 avx512_vnni", True),
+            ("flags\t\t: fpu avx2 avx_vnni fma", True),
+            ("flags\t\t: fpu avx2 fma", False),
+            ("Features\t: fp asimd asimddp", True),
+            ("Features\t: fp asimd", False),
+        ):
+            (tmp_path / "cpuinfo").write_text(f"processor\t: 0\n{line}\n")
+            monkeypatch.setattr(device, "CPU_INFO", tmp_path / "cpuinfo")
+            device.multiplies_bytes.cache_clear()
+            assert device.multiplies_bytes() is expected
+        device.multiplies_bytes.cache_clear()
+
     def test_a_control_group_counts(self, tmp_path: Path) -> None:
         quota = tmp_path / "cpu.max"
         for text, cores in (("150000 100000", 2), ("50000 100000", 1), ("max 100000", None)):
@@ -166,6 +183,18 @@ class TestChoice:
         model, _, reason = load._pick(find_model(None), place)
         assert model.name == ("compact_torch" if sees else "compact")
         assert ("stay on the GPU" in reason) == sees
+
+    @pytest.mark.usefixtures("no_gpu")
+    @pytest.mark.parametrize(("fast", "name"), [(True, "compact_int8"), (False, "compact")])
+    def test_the_default_model_takes_its_8_bit_twin_where_that_is_faster(
+        self, monkeypatch: pytest.MonkeyPatch, fast: bool, name: str
+    ) -> None:
+        monkeypatch.setattr(load, "multiplies_bytes", lambda: fast)
+        monkeypatch.setattr(load, "cpu_vendor", lambda: "AuthenticAMD")
+        info = load_engine().info
+        assert (info.model, info.engine) == (name, "onnxruntime")
+        assert ("8-bit" in info.reason) == fast
+        assert load_engine("compact", engine="onnxruntime").info.model == "compact"
 
     @pytest.mark.parametrize("ratio", [0.0, -1.0, 1.5])
     def test_a_wrong_ratio_is_refused(self, tiny: Path, ratio: float) -> None:
