@@ -30,7 +30,11 @@ if TYPE_CHECKING:
 DEFAULT_CONVERT_BACKGROUND = "#00b140"
 DEFAULT_LIVE_BACKGROUND = "blur"
 
-_KERNELS = ("rvm.matting.fused_refine", "rvm.compositing.fused_blend")
+_KERNELS = (
+    "rvm.matting.fused_refine",
+    "rvm.compositing.fused_blend",
+    "rvm.compositing.fused_fill",
+)
 #: Where `convert` may decode videos.
 DECODERS = ("auto", "cpu", "gpu")
 

@@ -22,6 +22,7 @@ from rvm.compositing.base import Background
 from rvm.compositing.pool import PlanePool
 from rvm.errors import UsageError
 from rvm.halves import in_parts, is_worth_splitting
+from rvm.jit import kernels
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -173,6 +174,12 @@ def fill(channels: list[FloatImage], weight: FloatImage) -> list[FloatImage]:
     """
     if weight.max() < TINY or weight.min() == 1:
         return channels
+    fused = kernels("rvm.compositing.fused_fill")
+    if fused is not None:
+        stack = np.stack(channels)
+        filled = np.empty_like(stack)
+        fused.fill(stack, weight, filled)
+        return list(filled)
     return _pull_push([channel * weight for channel in channels], weight)
 
 

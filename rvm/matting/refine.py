@@ -26,6 +26,7 @@ from rvm.colour.rgb import network_rgb
 from rvm.frame import PIXEL_FORMATS, ColourTags, Frame, PixelFormat
 from rvm.halves import in_parts, row_parts
 from rvm.jit import bilinear_axis, cell_starts, kernels, whole_rows, widened
+from rvm.pool import BufferPool
 
 if TYPE_CHECKING:
     from rvm.frame import ByteImage, FloatImage
@@ -113,22 +114,26 @@ def match_luma(
 
 
 class Scratch:
-    """Two full-size float planes that are used again for every frame.
+    """Memory that is used again for every frame.
 
-    Fresh ones would cost more than the arithmetic: at 1080p the system clears 16 MB for each frame.
+    Fresh memory would cost more than the arithmetic: at 1080p the system clears 2 MB for each
+    alpha, and 16 MB more where no kernel is compiled.
     """
 
     def __init__(self) -> None:
-        self._planes = (np.empty((0, 0), np.float32), np.empty((0, 0), np.float32))
+        self._alphas = BufferPool()
+        self._floats: dict[int, FloatImage] = {}
 
-    def planes(self, height: int, width: int) -> tuple[FloatImage, FloatImage]:
-        """Two (height, width) arrays of any content, valid until the next call."""
-        if self._planes[0].shape != (height, width):
-            self._planes = (
-                np.empty((height, width), np.float32),
-                np.empty((height, width), np.float32),
-            )
-        return self._planes
+    def alpha(self, height: int, width: int) -> ByteImage:
+        """An (height, width) array of any content that nobody reads any more."""
+        return self._alphas.take(height * width).reshape(height, width)
+
+    def floats(self, number: int, height: int, width: int) -> FloatImage:
+        """The array of that number, of any content, valid until it is asked for again."""
+        found = self._floats.get(number)
+        if found is None or found.shape != (height, width):
+            found = self._floats[number] = np.empty((height, width), np.float32)
+        return found
 
 
 def guided_alpha(
@@ -147,14 +152,18 @@ def guided_alpha(
     # The code's gain and bias and the 255 go into the coefficients while they are small.
     scale, offset = finite(scale) * np.float32(255), finite(offset) * np.float32(255)
     gain, bias = scale * np.float32(guide.gain), offset + scale * np.float32(guide.bias)
-    alpha = np.empty(guide.plane.shape, np.uint8)
+    scratch = scratch or Scratch()
+    alpha = scratch.alpha(*guide.plane.shape)
     fused = kernels("rvm.matting.fused_refine")
     if fused is None:
-        _multiply_add(guide.plane, gain, bias, scratch or Scratch(), alpha)
+        _multiply_add(guide.plane, gain, bias, scratch, alpha)
         return alpha
     (rows, columns), (small_rows, small_columns) = alpha.shape, scale.shape
     luma, top_code = whole_rows(guide.plane), np.float32(guide.top_code)
-    wide_gain, wide_bias = widened(gain, columns), widened(bias, columns)
+    wide_gain, wide_bias = (
+        widened(plane, columns, scratch.floats(number, small_rows + 2, columns))
+        for number, plane in enumerate((gain, bias))
+    )
     starts, (before, share) = cell_starts(small_columns, columns), bilinear_axis(small_rows, rows)
 
     def refine(part: slice) -> None:
@@ -171,7 +180,7 @@ def _multiply_add(
     luma: npt.NDArray[Any], gain: FloatImage, bias: FloatImage, scratch: Scratch, alpha: ByteImage
 ) -> None:
     """What `fused_refine.refine` does, without edges around the coefficients."""
-    wide_gain, wide_bias = scratch.planes(*alpha.shape)
+    wide_gain, wide_bias = (scratch.floats(number, *alpha.shape) for number in range(2))
     _enlarge(gain, wide_gain)
     _enlarge(bias, wide_bias)
     for top in range(0, alpha.shape[0], _ROWS):

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rvm import jit
-from rvm.compositing import cpu_compositor, make_compositor
+from rvm.compositing import blur, cpu_compositor, make_compositor
 from rvm.compositing.base import Background
 from rvm.frame import PIXEL_FORMATS, ColourTags, Frame, Matte
 from rvm.matting import refine
@@ -147,6 +147,21 @@ def test_rows_keep_their_padding_without_a_copy() -> None:
     assert np.shares_memory(rows, wide)
     np.testing.assert_array_equal(jit.whole_rows(wide[::-1])[:, :8], wide[::-1])
     np.testing.assert_array_equal(jit.whole_rows(wide[:, ::2])[:, :4], wide[:, ::2])
+
+
+@given(
+    rows=st.integers(1, 40), columns=st.integers(1, 40), seed=st.integers(0, 99),
+    known=st.sampled_from([0.02, 0.3, 0.9]),
+)  # fmt: skip
+@settings(max_examples=60, deadline=None)
+def test_what_is_filled_is_the_same(rows: int, columns: int, seed: int, known: float) -> None:
+    rng = np.random.default_rng(seed)
+    weight = (rng.random((rows, columns)) < known).astype(np.float32)
+    weight *= rng.choice(np.array([1, 1, 0.4], np.float32), weight.shape)
+    channels = list(rng.uniform(0, 255, (3, rows, columns)).astype(np.float32))
+    fused, plain = both(blur, lambda: blur.fill(channels, weight))
+    for one, other in zip(fused, plain, strict=True):
+        np.testing.assert_allclose(one, other, atol=0.01)
 
 
 def test_an_axis_has_half_pixel_centres() -> None:

@@ -12,6 +12,7 @@ from rvm.frame import PIXEL_FORMATS, SRGB, ColourTags, Frame
 from rvm.matting.refine import (
     LUMA_709,
     LumaGuide,
+    Scratch,
     alpha_to_bytes,
     finite,
     guided_alpha,
@@ -123,3 +124,16 @@ def _as_yuv(picture: npt.NDArray[np.uint8], colour: ColourTags) -> Frame:
     blank = tuple(np.zeros(shape, np.uint8) for shape in layout.plane_shapes(width, height))
     frame = Frame(blank, layout, width, height, colour=colour)
     return frame.with_picture(from_srgb8(picture, frame))
+
+
+def test_an_alpha_that_is_looked_at_is_not_written_again() -> None:
+    scratch = Scratch()
+    first = scratch.alpha(4, 8)
+    row = first[2]  # any view holds it
+    address = first.ctypes.data
+    del first
+    assert scratch.alpha(4, 8).ctypes.data != address
+    del row
+    assert scratch.alpha(4, 8).ctypes.data == address
+    assert scratch.floats(0, 2, 3) is scratch.floats(0, 2, 3)
+    assert scratch.floats(0, 2, 3) is not scratch.floats(1, 2, 3)
