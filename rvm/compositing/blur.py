@@ -145,7 +145,12 @@ def _cell_means(plane: npt.NDArray[Any], shift_x: int, shift_y: int) -> npt.NDAr
 
 def background_weight(alpha: npt.NDArray[np.uint8], shift: int) -> FloatImage:
     """(rows, columns) 0..1: how far each cell is background in *all* its pixels."""
-    return _STEEP[_cell_maximum(alpha, 1 << shift)]
+    fused, cell = kernels("rvm.compositing.fused_fill"), 1 << shift
+    if fused is None:
+        return _STEEP[_cell_maximum(alpha, cell)]
+    weight = np.empty((-(-alpha.shape[0] // cell), -(-alpha.shape[1] // cell)), np.float32)
+    fused.cell_maximum(np.ascontiguousarray(alpha), cell, _STEEP, weight)
+    return weight
 
 
 def _cell_maximum(alpha: npt.NDArray[np.uint8], cell: int) -> npt.NDArray[np.uint8]:

@@ -1,8 +1,8 @@
-"""Pull-push of a small picture in one call; see `rvm.compositing.blur.fill`.
+"""What the blur does on small pictures, in one call each; see `rvm.compositing.blur`.
 
-A dozen levels of a few thousand samples are hundreds of calls for OpenCV, which take longer than
-the arithmetic. The same means over two by two samples and the same bilinear enlarging, level by
-level; the last channel of a pyramid is the weight.
+Pull-push has a dozen levels of a few thousand samples: hundreds of calls for OpenCV, which take
+longer than the arithmetic. Here are the same means over two by two samples and the same bilinear
+enlarging, level by level; the last channel of a pyramid is the weight.
 """
 
 from __future__ import annotations
@@ -51,6 +51,30 @@ def fill(channels: Floats, weight: Floats, out: Floats) -> None:
         _push(fine, below, out)
     else:
         out[:] = below
+
+
+@compiled
+def cell_maximum(alpha: npt.NDArray[np.uint8], cell: int, table: Floats, out: Floats) -> None:
+    """`table` of the largest alpha of every cell.
+
+    Args:
+        alpha: (rows, columns).
+        cell: side of a cell in pixels; the last ones may be cut off.
+        table: 256 values.
+        out: (rows / cell, columns / cell), both rounded up.
+    """
+    rows, columns = alpha.shape
+    line = np.empty(out.shape[1] * cell, np.uint8)
+    for y in range(out.shape[0]):
+        line[:] = 0
+        for row in range(y * cell, min((y + 1) * cell, rows)):
+            for x in range(columns):
+                line[x] = max(line[x], alpha[row, x])
+        for x in range(out.shape[1]):
+            largest = np.uint8(0)
+            for k in range(cell):
+                largest = max(largest, line[x * cell + k])
+            out[y, x] = table[largest]
 
 
 @compiled

@@ -164,6 +164,15 @@ def test_what_is_filled_is_the_same(rows: int, columns: int, seed: int, known: f
         np.testing.assert_allclose(one, other, atol=0.01)
 
 
+@given(rows=st.integers(1, 40), columns=st.integers(1, 40), shift=st.integers(0, 4))
+@settings(max_examples=40, deadline=None)
+def test_cells_weigh_the_same(rows: int, columns: int, shift: int) -> None:
+    alpha = np.random.default_rng(rows).integers(0, 256, (rows, columns), dtype=np.uint8)
+    alpha[alpha < 200] = 0
+    fused, plain = both(blur, lambda: blur.background_weight(alpha, shift))
+    np.testing.assert_array_equal(fused, plain)
+
+
 def test_an_axis_has_half_pixel_centres() -> None:
     before, after_weight = jit.bilinear_axis(2, 4)
     # Centres of four samples lie at -0.25, 0.25, 0.75, 1.25 of the two; the edge makes them + 1.
