@@ -34,8 +34,8 @@ from rvm.network.compact_export import (
 )
 from rvm.network.manifest_entry import entry, put_entries
 
-SMALL = (160, 288)
-LONG_SIDE = 288
+SMALL = (192, 352)
+LONG_SIDE = 352
 TOLERANCE = 1e-3
 FRAMES = 4
 

@@ -29,7 +29,7 @@ from rvm.matting.refine import LumaGuide, Scratch, guided_alpha, luma_of
 from rvm.threads import thread_shares
 
 WIDTH, HEIGHT = 1920, 1080
-SIDES = (512, 384, 288)
+SIDES = (512, 352, 288)
 
 
 def reference_step(path: Path, threads: int) -> Callable[[], object]:

@@ -89,7 +89,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=os.environ.get("RVM_TRAIN_DATA"))
     parser.add_argument("--cache", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--side", type=int, default=288, help="long side of the small frame")
+    parser.add_argument("--side", type=int, default=352, help="long side of the small frame")
     parser.add_argument("--loss", type=float, default=0.05, help="share of MAD that may be lost")
     parser.add_argument("--manifest", type=Path, help="put the file's entry here")
     parser.add_argument("--json", type=Path)

@@ -66,8 +66,10 @@ class Muon(torch.optim.AdamW):
         if parameter.grad is None:
             return
         state = self.state[parameter]
-        if "momentum" not in state:
+        if not state:
+            state["step"] = torch.tensor(0.0)  # AdamW asks for it when a run is resumed
             state["momentum"] = torch.zeros_like(parameter)
+        state["step"] += 1
         held, share = state["momentum"], group["momentum"]
         held.lerp_(parameter.grad, 1 - share)
         ahead = parameter.grad.lerp(held, share)

@@ -83,19 +83,27 @@ def test_the_compact_network_is_the_same_on_every_engine(
 ) -> None:
     torch = pytest.importorskip("torch")
     from rvm.network.compact import CompactMatting
-    from rvm.network.compact_export import export_core, round_weights, save_weights
+    from rvm.network.compact_export import (
+        export_core,
+        export_lean,
+        round_weights,
+        save_weights,
+    )
 
     torch.manual_seed(0)
     network = CompactMatting().eval()
     torch.nn.init.normal_(network.head.out.weight, std=0.5)  # so that alpha is no constant
     round_weights(network)
-    export_core(network, tmp_path / "compact.onnx")
+    export_core(network, tmp_path / "core.onnx")
+    export_lean(network, tmp_path / "lean.onnx")
     save_weights(network, tmp_path / "compact.safetensors")
     engines = [
         load_engine(tmp_path / file, engine=engine, device="cpu", threads=1)
         for file, engine in (
-            ("compact.onnx", "onnxruntime"),
-            ("compact.onnx", "openvino"),
+            ("core.onnx", "onnxruntime"),
+            ("core.onnx", "openvino"),
+            ("lean.onnx", "onnxruntime"),
+            ("lean.onnx", "openvino"),
             ("compact.safetensors", "torch"),
         )
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -157,14 +158,16 @@ def test_recipes_come_from_toml_tables_and_unknown_keys_are_refused() -> None:
         recipe_from_dict({"stages": [stage], "sead": 4})
 
 
-def test_a_run_that_was_cut_off_resumes_to_the_same_weights(tmp_path: Path) -> None:
-    through = Trainer(tiny_recipe(4), Discs())
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_a_run_that_was_cut_off_resumes_to_the_same_weights(tmp_path: Path, optimizer: str) -> None:
+    recipe = dataclasses.replace(tiny_recipe(4), optimizer=optimizer)
+    through = Trainer(recipe, Discs())
     train(through, tmp_path / "through", log_every=2)
 
-    first = Trainer(tiny_recipe(4), Discs())
+    first = Trainer(recipe, Discs())
     train(first, tmp_path / "cut", until=lambda: first.step == 2, log_every=2)
     assert first.step == 2
-    second = Trainer(tiny_recipe(4), Discs())
+    second = Trainer(recipe, Discs())
     train(second, tmp_path / "cut", log_every=2)
 
     assert second.step == through.step == 4
@@ -208,7 +211,7 @@ def test_muon_moves_matrices_by_as_much_as_adamw_would() -> None:
     # sqrt(mean square) of 0.2 sqrt(72) times an orthogonal 16x72 matrix: 0.2 lr
     assert float(step.square().mean().sqrt()) == pytest.approx(0.2e-2, rel=0.2)
     assert optimizer.state[scale].keys() == {"step", "exp_avg", "exp_avg_sq"}
-    assert optimizer.state[dense].keys() == {"momentum"}
+    assert optimizer.state[dense].keys() == {"step", "momentum"}
     with pytest.raises(ValueError, match="adamw or muon"):
         optimizers.make_optimizer(model, [], "sgd", 0.0)
 

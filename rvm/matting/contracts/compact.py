@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rvm.frame import FloatImage, Frame
     from rvm.matting.weights import ModelEntry
 
-#: 384x224, 320x192 and 256x160 for the default model: below that, hands and hair go.
+#: 352x192, 288x160 and 256x128 for the default model: below that, hands and hair go.
 SCALES = (1.0, 0.85, 0.7)
 
 
