@@ -12,11 +12,14 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import tomllib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from safetensors import safe_open
+
 PEERS = ("meet", "selfie", "sinet")
-DEFAULT_SIDE = 288
 TEMPLATE = Path(__file__).with_name("model_card.md.in")
 AIMS = (
     ("MAD on composites", "<= 5", "composites", "mad", "{:.2f}"),
@@ -41,7 +44,9 @@ def metric_table(results: dict[str, dict[str, Any]]) -> str:
     return "\n".join(rows)
 
 
-def aim_table(results: dict[str, dict[str, Any]], latency: dict[str, float], name: str) -> str:
+def aim_table(
+    results: dict[str, dict[str, Any]], latency: dict[str, float], name: str, side: int
+) -> str:
     """What was aimed at, what was measured, and whether that is enough."""
     ours = results[name]
     rows = ["| aim | bar | measured | reached |", "|-|-|-|-|"]
@@ -50,7 +55,8 @@ def aim_table(results: dict[str, dict[str, Any]], latency: dict[str, float], nam
         limit = float(bar.split()[1])
         reached = value <= limit if bar.startswith("<=") else value >= limit
         rows.append(aim_row(title, bar, style.format(value), reached))
-    rows += [flicker_row(results, ours), *peer_rows(results, ours), cost_row(latency, name)]
+    rows += [flicker_row(results, ours), *peer_rows(results, ours)]
+    rows += cost_rows(latency, name, side)
     if f"{name}-int8" in results:
         lost = results[f"{name}-int8"]["composites"]["mad"] / ours["composites"]["mad"] - 1
         rows.append(aim_row("int8: MAD lost against fp32", "<= 5 %", f"{lost:.1%}", lost <= 0.05))
@@ -82,11 +88,14 @@ def peer_rows(results: dict[str, dict[str, Any]], ours: dict[str, Any]) -> list[
     return rows
 
 
-def cost_row(latency: dict[str, float], name: str) -> str:
-    """The reference's time over ours, at the size that is the default."""
-    ratio = latency["reference"] / latency[f"{name} {DEFAULT_SIDE}: frame to alpha"]
-    title = "cost of a 1080p frame against the reference"
-    return aim_row(title, "<= 1 / 10", f"1 / {ratio:.1f}", ratio >= 10)
+def cost_rows(latency: dict[str, float], name: str, side: int) -> list[str]:
+    """The reference's time over ours, in both precisions, at the size that is the default."""
+    rows = []
+    for variant in (name, f"{name}-int8"):
+        ratio = latency["reference"] / latency[f"{variant} {side}: frame to alpha"]
+        title = f"cost of a 1080p frame against the reference, {variant}"
+        rows.append(aim_row(title, "<= 1 / 10", f"1 / {ratio:.1f}", ratio >= 10))
+    return rows
 
 
 def latency_table(latency: dict[str, float]) -> str:
@@ -98,16 +107,20 @@ def latency_table(latency: dict[str, float]) -> str:
     return "\n".join(rows)
 
 
-def stage_table(log: Path, workers: int) -> str:
-    """Steps, frames and the refined-alpha loss at the end of each stage."""
-    last: dict[str, dict[str, Any]] = {}
+def stage_table(log: Path, workers: int, earlier: dict[str, list[float]]) -> str:
+    """Steps, frames and the refined-alpha loss at the end of each stage of every run.
+
+    ``earlier`` are the stages of runs whose logs are gone: name -> steps, frames, loss.
+    """
+    stages = {name: (int(s), int(f), loss) for name, (s, f, loss) in earlier.items()}
+    steps, frames, _ = list(stages.values())[-1] if stages else (0, 0, 0.0)
     for text in log.read_text(encoding="utf-8").splitlines():
         line = json.loads(text)
-        last[line["stage"]] = line
+        seen = frames + line["frames"] * workers
+        stages[line["stage"]] = (steps + line["step"], seen, line["refined"])
     rows = ["| stage | steps so far | frames so far | refined-alpha L1 at its end |", "|-|-|-|-|"]
-    for stage, line in last.items():
-        frames = line["frames"] * workers
-        rows.append(f"| {stage} | {line['step']} | {frames:,} | {line['refined']:.4f} |")
+    for stage, (step, seen, loss) in stages.items():
+        rows.append(f"| {stage} | {step} | {seen:,} | {loss:.4f} |")
     return "\n".join(rows)
 
 
@@ -121,6 +134,12 @@ def file_table(folder: Path, name: str) -> str:
     return "\n".join(rows)
 
 
+def weights(path: Path) -> int:
+    """How many numbers a safetensors file holds."""
+    with safe_open(str(path), "numpy") as file:
+        return sum(int(np.prod(file.get_slice(key).get_shape())) for key in file.keys())  # noqa: SIM118
+
+
 def main() -> None:
     """Parse the command line and write the card."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
@@ -131,15 +150,22 @@ def main() -> None:
     parser.add_argument("--notes", type=Path, help="what was seen in the pictures, Markdown")
     parser.add_argument("--name", default="compact")
     parser.add_argument("--models", type=Path, default=Path("models"))
+    parser.add_argument("--speed-up", required=True, help="frames a second over the second run's")
     args = parser.parse_args()
+    manifest = tomllib.loads((args.models / "manifest.toml").read_text(encoding="utf-8"))
+    side = manifest["models"][args.name]["long_side"]
+    history = json.loads((args.models / f"{args.name}-stages.json").read_text(encoding="utf-8"))
     results = json.loads(args.results.read_text(encoding="utf-8"))
     latency = json.loads(args.latency.read_text(encoding="utf-8"))
     text = TEMPLATE.read_text(encoding="utf-8")
     parts = {
         "METRICS": metric_table(results),
-        "AIMS": aim_table(results, latency, args.name),
+        "AIMS": aim_table(results, latency, args.name, side),
         "LATENCY": latency_table(latency),
-        "STAGES": stage_table(args.log, args.workers),
+        "STAGES": stage_table(args.log, args.workers, history),
+        "WEIGHTS": f"{weights(args.models / f'{args.name}.safetensors') / 1e6:.2f}",
+        "SIDE": str(side),
+        "SPEED": args.speed_up,
         "FILES": file_table(args.models, args.name),
         "NOTES": args.notes.read_text(encoding="utf-8").strip() if args.notes else "",
     }

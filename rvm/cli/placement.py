@@ -37,14 +37,14 @@ def parts() -> Iterator[Part]:
     from rvm.matting import foresee, frame_device
 
     try:
-        engine, place = foresee()
+        engine, place, model = foresee()
     except RvmError as error:
         yield Part("matting", "cpu", f"it cannot run: {error}")
         return
     frames_at = frame_device(None, engine="auto", device="auto")
     advice = _advice(engine) if place.kind == "cuda" and frames_at == "cpu" else ""
     yield _decode(frames_at, engine, place.name, advice)
-    yield Part("matting", place.name, f"{engine}; {place.reason}")
+    yield Part("matting", place.name, f"{model} by {engine}; {place.reason}")
     if frames_at == "cpu":
         on_device = engine == "torch"  # Apple's GPU
         where = place.name if on_device else "cpu"

@@ -37,8 +37,9 @@ def from_light(curve: Transfer, light: Tensor) -> Tensor:
 
 
 def _pq_to_light(signal: Tensor) -> Tensor:
-    root = signal.pow(1 / transfer.PQ_M2)
-    ratio = (root - transfer.PQ_C1).clamp_min(0) / (transfer.PQ_C2 - transfer.PQ_C3 * root)
+    below = torch.expm1(torch.log(signal.clamp_min(transfer.PQ_BLACK)) / transfer.PQ_M2)
+    divisor = (transfer.PQ_C2 - transfer.PQ_C3) - transfer.PQ_C3 * below
+    ratio = (below + (1 - transfer.PQ_C1)).clamp_min(0) / divisor
     return ratio.pow(1 / transfer.PQ_M1) * (transfer.PQ_PEAK_NITS / transfer.REFERENCE_WHITE_NITS)
 
 

@@ -24,6 +24,8 @@ HLG_GAMMA = 1.2
 
 PQ_PEAK_NITS = 10000.0
 PQ_M1, PQ_M2 = 2610 / 16384, 2523 / 4096 * 128
+#: Code values whose light is 0 anyway, down to where logarithms end.
+PQ_BLACK = 1e-30
 PQ_C1, PQ_C2, PQ_C3 = 3424 / 4096, 2413 / 4096 * 32, 2392 / 4096 * 32
 HLG_A, HLG_B, HLG_C = 0.17883277, 0.28466892, 0.55991073
 BT2020_LUMA = np.array([0.2627, 0.6780, 0.0593], np.float32)
@@ -78,9 +80,14 @@ def _light_to_srgb(light: FloatImage) -> FloatImage:
 
 
 def _pq_to_nits(signal: FloatImage) -> FloatImage:
-    """SMPTE ST 2084, equation 4.1."""
-    root = np.power(signal, np.float32(1 / PQ_M2))
-    ratio = np.maximum(root - np.float32(PQ_C1), 0) / (np.float32(PQ_C2) - np.float32(PQ_C3) * root)
+    """SMPTE ST 2084, equation 4.1, by way of the root less 1.
+
+    Near white the divisor is a small difference of large numbers, and the rounding of a root near
+    1 would come out six hundred times larger.
+    """
+    below = np.expm1(np.log(np.maximum(signal, np.float32(PQ_BLACK))) * np.float32(1 / PQ_M2))
+    divisor = np.float32(PQ_C2 - PQ_C3) - np.float32(PQ_C3) * below
+    ratio = np.maximum(below + np.float32(1 - PQ_C1), 0) / divisor
     return np.asarray(PQ_PEAK_NITS * np.power(ratio, 1 / PQ_M1), np.float32)
 
 

@@ -18,6 +18,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from rvm.device import (
     Device,
@@ -33,6 +34,15 @@ from rvm.matting.fake import parse_fake
 from rvm.matting.weights import LocatedModel, find_model, read_verified
 
 logger = logging.getLogger(__name__)
+
+
+class Foreseen(NamedTuple):
+    """What `load_engine` would take."""
+
+    engine: str
+    device: Device
+    model: str
+    """Registry name, or the file's name; the twin's where one is taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,8 +195,8 @@ def load_engine(
 
 def foresee(
     model: str | Path | None = None, *, engine: str = "auto", device: str = "auto"
-) -> tuple[str, Device]:
-    """The engine and device that `load_engine` would take; nothing is opened.
+) -> Foreseen:
+    """The engine, device and model that `load_engine` would take; nothing is opened.
 
     Args:
         model, engine, device: as for `load_engine`.
@@ -194,8 +204,11 @@ def foresee(
     Raises:
         UsageError, ModelError, DeviceError: the choice itself fails.
     """
-    place = choose_device(device)
-    return engine if engine != "auto" else _pick(find_model(model), place)[1], place
+    place, found = choose_device(device), find_model(model)
+    if engine != "auto":
+        return Foreseen(engine, place, found.name)
+    found, name, _ = _pick(found, place)
+    return Foreseen(name, place, found.name)
 
 
 def frame_device(model: str | Path | None, *, engine: str, device: str) -> str:
@@ -209,7 +222,7 @@ def frame_device(model: str | Path | None, *, engine: str, device: str) -> str:
     if engine == "fake" or str(model).partition(":")[0] == "fake":
         return "cpu"
     try:
-        name, place = foresee(model, engine=engine, device=device)
+        name, place, _ = foresee(model, engine=engine, device=device)
     except RvmError:
         return "cpu"
     takes_tensors = name == "torch" and is_installed("torch")

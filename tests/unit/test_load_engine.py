@@ -178,7 +178,8 @@ class TestChoice:
         self, monkeypatch: pytest.MonkeyPatch, sees: bool, engine: str
     ) -> None:
         monkeypatch.setattr(load, "torch_sees_cuda", lambda: sees)
-        name, place = load.foresee(device="cuda:1")
+        name, place, twin = load.foresee(device="cuda:1")
+        assert twin == ("compact_torch" if sees else "compact")
         assert (name, place.name) == (engine, "cuda:1")
         model, _, reason = load._pick(find_model(None), place)
         assert model.name == ("compact_torch" if sees else "compact")
@@ -194,6 +195,7 @@ class TestChoice:
         info = load_engine().info
         assert (info.model, info.engine) == (name, "onnxruntime")
         assert ("8-bit" in info.reason) == fast
+        assert load.foresee().model == name
         assert load_engine("compact", engine="onnxruntime").info.model == "compact"
 
     @pytest.mark.parametrize("ratio", [0.0, -1.0, 1.5])

@@ -31,7 +31,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, placemen
         nvenc: str = "",
     ) -> dict[str, placement.Part]:
         on_gpu = engine == "torch" and place.kind == "cuda"
-        monkeypatch.setattr(matting, "foresee", lambda: (engine, place))
+        monkeypatch.setattr(matting, "foresee", lambda: (engine, place, "compact"))
         monkeypatch.setattr(
             matting, "frame_device", lambda *_, **__: place.name if on_gpu else "cpu"
         )
