@@ -4,7 +4,7 @@
     core   src_small [b,3,h,w], r1i..r4i -> alpha_scale, alpha_offset, fgr_residual, pha, r1o..r4o
     full   src [1,3,H,W],       r1i..r4i -> fgr, pha, r1o..r4o
 
-``lean`` is what the CPU engines run: the guided filter, thirty small operations that took a fifth
+``lean`` is what the CPU engines run: the guided filter, thirty small operations that took a seventh
 of the graph's time, happens outside (:mod:`rvm.matting.guide`), as does refinement, on the frame's
 own planes. ``matte_planes`` [b,5,h/2,w/2] are the alpha of the four pixels of each cell, less 0.5
 and not clamped, and the logarithm of the filter's regulariser. ``core`` has the filter inside.
