@@ -83,7 +83,7 @@ def _pq_to_nits(signal: FloatImage) -> FloatImage:
     """SMPTE ST 2084, equation 4.1, by way of the root less 1.
 
     Near white the divisor is a small difference of large numbers, and the rounding of a root near
-    1 would come out six hundred times larger.
+    1 would come out hundreds of times larger.
     """
     below = np.expm1(np.log(np.maximum(signal, np.float32(PQ_BLACK))) * np.float32(1 / PQ_M2))
     divisor = np.float32(PQ_C2 - PQ_C3) - np.float32(PQ_C3) * below
