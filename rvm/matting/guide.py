@@ -43,13 +43,25 @@ def guided_coefficients(luma: FloatImage, matte_planes: Array) -> tuple[FloatIma
     logarithm = np.ascontiguousarray(matte_planes[4], np.float32)
     logarithm = np.asarray(cv2.resize(logarithm, size, interpolation=cv2.INTER_LINEAR), np.float32)
     regulariser = cv2.exp(np.clip(logarithm, _LEAST, _MOST) - _BASE)
-    mean_luma, mean_alpha = _mean(luma), _mean(alpha)
-    variance = np.maximum(_mean(luma * luma) - mean_luma * mean_luma, _ZERO)
-    covariance = _mean(luma * alpha) - mean_luma * mean_alpha
+    return linear_fit(luma, alpha, regulariser, cv2.BORDER_REPLICATE)
+
+
+def linear_fit(
+    luma: FloatImage, alpha: FloatImage, regulariser: Array | np.float32, border: int
+) -> tuple[FloatImage, FloatImage]:
+    """Factor and offset [h,w] of alpha as a linear function of luma, in windows of 3x3.
+
+    Args:
+        luma, alpha: [h,w] 0..1.
+        regulariser: added to luma's variance; one number or one a pixel.
+        border: OpenCV's name for what lies beyond the edges.
+    """
+
+    def mean(plane: FloatImage) -> FloatImage:
+        return np.asarray(cv2.blur(plane, (3, 3), borderType=border), np.float32)
+
+    mean_luma, mean_alpha = mean(luma), mean(alpha)
+    variance = np.maximum(mean(luma * luma) - mean_luma * mean_luma, _ZERO)
+    covariance = mean(luma * alpha) - mean_luma * mean_alpha
     factor = np.asarray(covariance / (variance + regulariser), np.float32)
     return factor, np.asarray(mean_alpha - factor * mean_luma, np.float32)
-
-
-def _mean(plane: FloatImage) -> FloatImage:
-    """Mean over 3x3, edge pixels repeated."""
-    return np.asarray(cv2.blur(plane, (3, 3), borderType=cv2.BORDER_REPLICATE), np.float32)

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rvm.frame import Matte
+from rvm.matting.guide import linear_fit
 from rvm.matting.motion import follow
 from rvm.matting.refine import Scratch, finite, guided_alpha, luma_guide
 
@@ -66,11 +67,7 @@ def fitted(frame: Frame, matte: Matte) -> Coefficients:
     luma = luma_guide(frame).small(*size)
     alpha = np.asarray(cv2.resize(matte.alpha, size, interpolation=cv2.INTER_AREA), np.float32)
     alpha /= 255
-    mean_luma, mean_alpha = _mean(luma), _mean(alpha)
-    covariance = _mean(luma * alpha) - mean_luma * mean_alpha
-    variance = _mean(luma * luma) - mean_luma * mean_luma
-    gain = covariance / (variance + np.float32(_FIT_EPSILON))
-    offset = mean_alpha - gain * mean_luma
+    gain, offset = linear_fit(luma, alpha, np.float32(_FIT_EPSILON), cv2.BORDER_DEFAULT)
     return Coefficients(finite(_mean(gain)), finite(_mean(offset)), matte.foreground_residual)
 
 
