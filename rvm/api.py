@@ -31,6 +31,8 @@ DEFAULT_CONVERT_BACKGROUND = "#00b140"
 DEFAULT_LIVE_BACKGROUND = "blur"
 
 _KERNELS = (
+    "rvm.matting.fused_picture",
+    "rvm.matting.fused_guide",
     "rvm.matting.fused_refine",
     "rvm.compositing.fused_blend",
     "rvm.compositing.fused_fill",

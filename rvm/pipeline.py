@@ -55,10 +55,11 @@ if TYPE_CHECKING:
 STAGES = ("grab", "upload", "matting", "compositing", "download", "sink")
 
 #: Between two stages, offline: some to even out slow frames, fewer where they are large.
-_OFFLINE_FRAMES_WAITING = 4
-_OFFLINE_PIXELS_WAITING = 5_000_000
+_OFFLINE_FRAMES_WAITING = 6
+_OFFLINE_PIXELS_WAITING = 13_000_000
 _LIVE_FRAMES_WAITING = 1
-_MATTES_WAITING = 1
+_LIVE_MATTES_WAITING = 1
+_OFFLINE_MATTES_WAITING = 2
 _POLL_SECONDS = 0.1
 _PROGRESS_SECONDS = 0.25
 
@@ -133,10 +134,12 @@ class Pipeline:
         self._grabbed: Handoff[Handed[Frame]] = (
             LatestSlot() if self._live else BoundedQueue(waiting)
         )
-        self._matted: Handoff[Handed[tuple[Frame, Frame, Matte]]] = BoundedQueue(_MATTES_WAITING)
+        self._matted: Handoff[Handed[tuple[Frame, Frame, Matte]]] = BoundedQueue(
+            _LIVE_MATTES_WAITING if self._live else _OFFLINE_MATTES_WAITING
+        )
         self._composed: Handoff[Handed[Composite]] = BoundedQueue(waiting)
         self._telemetry = Telemetry()
-        self._quiet_gc = QuietGc(active=self._live)
+        self._quiet_gc = QuietGc(self._live)
         self._compose_error: BaseException | None = None
         self._write_error: BaseException | None = None
         self._compositing_ms = 0.0

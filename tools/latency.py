@@ -25,7 +25,7 @@ import onnxruntime as ort
 from rvm.device import choose_threads
 from rvm.evaluation.candidates import Float32, open_session, small_size
 from rvm.matting.guide import guided_coefficients
-from rvm.matting.refine import LumaGuide, Scratch, guided_alpha, luma_of
+from rvm.matting.refine import LumaGuide, Scratch, guided_alpha
 from rvm.threads import thread_shares
 
 WIDTH, HEIGHT = 1920, 1080
@@ -70,7 +70,7 @@ def compact_step(path: Path, side: int, threads: int) -> tuple[Callable[[], obje
     def network() -> tuple[Float32, Float32]:
         feeds = {f"r{i + 1}i": s for i, s in enumerate(state)}
         planes, _, *state[:] = session.run(names, {"src_small": src, **feeds})
-        return guided_coefficients(luma_of(src[0]), planes[0])
+        return guided_coefficients(src[0], planes[0])
 
     def whole() -> object:
         np.copyto(src, small())

@@ -5,7 +5,8 @@ replaced by what surrounds it (pull-push: means of the background alone at ever 
 the finer ones), and only that picture is blurred. It runs on the native planes at a fraction of
 their size, and is enlarged in two steps, first smoothly and then bilinearly, so that neither
 blocks nor steps show. Bright points weigh more, which approximates blurring light rather than
-code values: lamps grow into soft discs instead of greying out.
+code values: lamps grow into soft discs instead of greying out. What hardly changes from frame to
+frame is kept as it was (see `rvm.compositing.steady`).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import numpy.typing as npt
 from rvm.colour import chroma
 from rvm.compositing.base import Background
 from rvm.compositing.pool import PlanePool
+from rvm.compositing.steady import SteadyRounding
 from rvm.errors import UsageError
 from rvm.halves import in_parts, is_worth_splitting
 from rvm.jit import kernels
@@ -44,6 +46,8 @@ STEEPNESS = 16
 _STEEP = (((255 - np.arange(256)) / 255) ** STEEPNESS).astype(np.float32)
 #: Against a division by zero where there is no background at all.
 TINY = 1e-6
+#: Background in so much of a coarse cell is certainty: it need not be full to be trusted.
+TRUSTED = 0.25
 
 
 class Blur(Background):
@@ -64,6 +68,7 @@ class Blur(Background):
         if not 0 <= self.strength <= 1:
             raise UsageError(f"blur strength must be 0..1, not {strength}; try blur:0.5")
         self._pool = PlanePool()
+        self._rounding = SteadyRounding()
         self._last: tuple[Matte, Frame] | None = None
 
     def behind(self, frame: Frame, matte: Matte) -> Frame:
@@ -93,7 +98,7 @@ class Blur(Background):
         rows, columns = blurred[0].shape
         if shift > max(pixels.chroma_shift):
             blurred = [_twice(part) for part in blurred]
-        small = [chroma.round_to(part, pixels.dtype, pixels.max_value) for part in blurred]
+        small = self._rounding.codes(blurred, pixels)
         parts = [chroma.merge((*small,))] if pixels.family == "rgb" else small
         whole = self._pool.take(pixels, columns << shift, rows << shift)
 
@@ -183,7 +188,7 @@ def fill(channels: list[FloatImage], weight: FloatImage) -> list[FloatImage]:
     if fused is not None:
         stack = np.stack(channels)
         filled = np.empty_like(stack)
-        fused.fill(stack, weight, filled)
+        fused.fill(stack, weight, np.float32(TRUSTED), np.float32(TINY), filled)
         return list(filled)
     return _pull_push([channel * weight for channel in channels], weight)
 
@@ -196,8 +201,7 @@ def _pull_push(weighted: list[FloatImage], weight: FloatImage) -> list[FloatImag
         return [np.asarray(channel / certain, np.float32) for channel in weighted]
     shift = (int(columns > 1), int(rows > 1))
     coarse = [chroma.downsample(part, shift) for part in (*weighted, weight)]
-    # Background in one of four is certainty: a coarse cell need not be full to be trusted.
-    trust = 1 / np.maximum(coarse[-1], np.float32(0.25))
+    trust = 1 / np.maximum(coarse[-1], np.float32(TRUSTED))
     *coarse_channels, coarse_weight = (np.asarray(part * trust, np.float32) for part in coarse)
     below = _pull_push(coarse_channels, coarse_weight)
     rest = np.asarray(1 - weight, np.float32)

@@ -14,18 +14,18 @@ from rvm.jit import compiled
 
 Floats = npt.NDArray[np.float32]
 
-#: As in `rvm.compositing.blur`: a coarse cell a quarter of which is background is trusted.
-_TRUSTED = np.float32(0.25)
-_TINY = np.float32(1e-6)
-
 
 @compiled
-def fill(channels: Floats, weight: Floats, out: Floats) -> None:
+def fill(
+    channels: Floats, weight: Floats, trusted: np.float32, tiny: np.float32, out: Floats
+) -> None:
     """Replace what is not background by the background around it.
 
     Args:
         channels: (3, rows, columns) code values.
         weight: (rows, columns), 1 where a sample is background, 0 where it is not.
+        trusted: a coarse cell with that much background counts as full.
+        tiny: the least that anything is divided by.
         out: the result, shaped as `channels`.
     """
     count, rows, columns = channels.shape
@@ -37,11 +37,11 @@ def fill(channels: Floats, weight: Floats, out: Floats) -> None:
     fine[count] = weight
     levels = [fine]
     while levels[-1].shape[1] > 1 or levels[-1].shape[2] > 1:
-        levels.append(_pull(levels[-1]))
+        levels.append(_pull(levels[-1], trusted))
     last = levels[-1]
     below = np.empty((count, 1, 1), np.float32)
     for c in range(count):
-        below[c, 0, 0] = last[c, 0, 0] / max(last[count, 0, 0], _TINY)
+        below[c, 0, 0] = last[c, 0, 0] / max(last[count, 0, 0], tiny)
     for number in range(len(levels) - 2, 0, -1):
         level = levels[number]
         filled = np.empty((count, level.shape[1], level.shape[2]), np.float32)
@@ -78,7 +78,7 @@ def cell_maximum(alpha: npt.NDArray[np.uint8], cell: int, table: Floats, out: Fl
 
 
 @compiled
-def _pull(fine: Floats) -> Floats:
+def _pull(fine: Floats, trusted: np.float32) -> Floats:
     """Means over two by two samples (an odd last one counts twice), then normalised by trust."""
     channels, rows, columns = fine.shape
     coarse = np.empty((channels, (rows + 1) // 2, (columns + 1) // 2), np.float32)
@@ -91,7 +91,7 @@ def _pull(fine: Floats) -> Floats:
                 coarse[c, y, x] = total * np.float32(0.25)
     for y in range(coarse.shape[1]):
         for x in range(coarse.shape[2]):
-            trust = np.float32(1) / max(coarse[channels - 1, y, x], _TRUSTED)
+            trust = np.float32(1) / max(coarse[channels - 1, y, x], trusted)
             for c in range(channels):
                 coarse[c, y, x] *= trust
     return coarse

@@ -14,7 +14,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from rvm.compositing.base import Background
-from rvm.compositing.blur import HIGHLIGHTS, STEEPNESS, TINY, Blur, cells_and_sigma
+from rvm.compositing.blur import HIGHLIGHTS, STEEPNESS, TINY, TRUSTED, Blur, cells_and_sigma
+from rvm.compositing.steady import KEPT_WITHIN
 from rvm.frame import Frame, PixelFormat
 from rvm.gpu.graphs import CudaCapturer, GraphRunner, Layout
 from rvm.gpu.kernels_blend import Enlarged
@@ -35,6 +36,8 @@ class TorchBlur(Background):
     def __init__(self, strength: float) -> None:
         self._strength = strength
         self._runner: GraphRunner | None = None
+        self._layout: Layout | None = None
+        self._codes: tuple[Tensor, ...] | None = None
 
     @classmethod
     def of(cls, background: Background) -> TorchBlur:
@@ -63,13 +66,17 @@ class TorchBlur(Background):
         twice = shift > max(pixels.chroma_shift)
         cell = 1 << shift
         shape = (1, 4, -(-frame.height // cell), -(-frame.width // cell))
-        layout = Layout(shape, torch.float32, (), torch.float32, (sigma, pixels, twice))
+        codes = (1, 3, shape[2] << twice, shape[3] << twice)
+        layout = Layout(shape, torch.float32, (codes,), torch.float32, (sigma, pixels, twice))
+        before = self._codes if layout == self._layout else None
 
         def fill(target: Tensor | None) -> Tensor:
             parts = [*_channels(frame, shift), cell_maxima(matte.alpha, shift)]
             return torch.cat(parts, 1) if target is None else torch.cat(parts, 1, out=target)
 
-        (code,) = self._runner_on(matte.alpha.device).run(layout, fill, None).outputs
+        step = self._runner_on(matte.alpha.device).run(layout, fill, before)
+        self._layout, self._codes = layout, step.states
+        (code,) = step.outputs
         return Enlarged(code, shift - twice)
 
     def close(self) -> None:
@@ -88,13 +95,19 @@ class TorchBlur(Background):
 def _blurred(
     layout: Layout, picture: Tensor, states: tuple[Tensor, ...]
 ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
-    """Means of cells and their largest alpha -> code values that only need to be enlarged."""
+    """Means of cells and their largest alpha -> code values that only need to be enlarged.
+
+    The codes are the state too: see `rvm.compositing.steady`.
+    """
     sigma, pixels, twice = cast("tuple[float, PixelFormat, bool]", layout.variant)
     code = fill(picture[:, :3], (1 - picture[:, 3:] / 255).pow(STEEPNESS))
     soft = soft_blur(code, sigma, pixels)
     if twice:
         soft = F.interpolate(soft, scale_factor=2, mode="bicubic", align_corners=False)
-    return (soft.round().clamp(0, pixels.max_value).contiguous(),), states
+    (before,) = states
+    code = soft.round().clamp(0, pixels.max_value)
+    code = torch.where((soft - before).abs() < KEPT_WITHIN, before, code).contiguous()
+    return (code,), (code,)
 
 
 def _channels(frame: Frame, shift: int) -> list[Tensor]:
@@ -129,7 +142,7 @@ def _pull_push(weighted: Tensor, weight: Tensor) -> Tensor:
     if rows == columns == 1:
         return weighted / weight.clamp_min(TINY)
     shift = (int(columns > 1), int(rows > 1))
-    trust = 1 / downsample(weight, shift).clamp_min(0.25)
+    trust = 1 / downsample(weight, shift).clamp_min(TRUSTED)
     below = _pull_push(downsample(weighted, shift) * trust, downsample(weight, shift) * trust)
     size = (below.shape[-2] << shift[1], below.shape[-1] << shift[0])
     return weighted + (1 - weight) * bilinear(below, size)[..., :rows, :columns]

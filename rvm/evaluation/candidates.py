@@ -17,7 +17,6 @@ import numpy.typing as npt
 import onnxruntime as ort
 
 from rvm.matting.guide import guided_coefficients
-from rvm.matting.refine import luma_of
 
 UInt8 = npt.NDArray[np.uint8]
 Float32 = npt.NDArray[np.float32]
@@ -112,7 +111,7 @@ class Compact:
         found = self._session.run(names, feeds)
         self._state = found[len(self._names) :]
         if len(self._names) == 1:
-            planes = guided_coefficients(luma_of(feeds["src_small"][0]), found[0][0])
+            planes = guided_coefficients(feeds["src_small"][0], found[0][0])
         else:
             planes = found[0][0, 0], found[1][0, 0]
         luma = rgb.astype(np.float32) @ LUMA / 255

@@ -29,9 +29,8 @@ def refine(
     gain: Floats,
     bias: Floats,
     top_code: np.float32,
-    wide_gain: Floats,
-    wide_bias: Floats,
     starts: npt.NDArray[np.int64],
+    columns: tuple[Any, Any],
     rows: tuple[Any, Any],
     alpha: npt.NDArray[np.uint8],
 ) -> None:
@@ -41,34 +40,48 @@ def refine(
         luma: (H, W or more) codes.
         gain, bias: (h, w), finite, in 255ths of alpha.
         top_code: the largest code.
-        wide_gain, wide_bias: (h + 2, W), the same `widened`.
         starts: `cell_starts(w, W)`.
-        rows: `bilinear_axis(h, H)`.
+        columns, rows: `bilinear_axis(w, W)` and `bilinear_axis(h, H)`.
         alpha: (H, W), the result.
     """
     small_kinds = _sample_kinds(gain, bias, top_code)
     edges = np.empty(starts.size + 1, np.int64)
     kinds = np.empty(starts.size, np.uint8)
-    runs, row_before = 0, np.intp(-1)
+    wide = np.empty((4, alpha.shape[1]), np.float32)  # gain above, below, bias above, below
+    runs, row_before, last = 0, np.intp(-1), np.intp(gain.shape[0] - 1)
     for y in range(alpha.shape[0]):
         row = np.intp(rows[0][y])
         if row != row_before:
             row_before = row
-            nearest = (
-                small_kinds[max(row - np.intp(1), np.intp(0))],
-                small_kinds[min(row, np.intp(gain.shape[0] - 1))],
-            )
+            above, below = max(row - np.intp(1), np.intp(0)), min(row, last)
+            nearest = (small_kinds[above], small_kinds[below])
             runs = _find_runs(nearest, starts, edges, kinds, alpha.shape[1])
+            for run in range(runs):
+                if kinds[run] == _MIXED:
+                    stretch = slice(edges[run], edges[run + 1])
+                    taps = (columns[0][stretch], columns[1][stretch])
+                    _widen(gain[above], taps, wide[0, stretch])
+                    _widen(gain[below], taps, wide[1, stretch])
+                    _widen(bias[above], taps, wide[2, stretch])
+                    _widen(bias[below], taps, wide[3, stretch])
         for run in range(runs):
             first, stop = edges[run], edges[run + 1]
             if kinds[run] == _MIXED:
-                _apply(
-                    wide_gain[row, first:stop], wide_gain[row + 1, first:stop],
-                    wide_bias[row, first:stop], wide_bias[row + 1, first:stop], rows[1][y],
-                    luma[y, first:stop], alpha[y, first:stop],
-                )  # fmt: skip
+                _apply(wide[:, first:stop], rows[1][y], luma[y, first:stop], alpha[y, first:stop])
             else:
                 alpha[y, first:stop] = 255 if kinds[run] == _SOLID else 0
+
+
+@compiled
+def _widen(small: Floats, taps: tuple[Any, Any], out: Floats) -> None:
+    """Interpolate along a row."""
+    before, share = taps
+    last = np.intp(small.size - 1)
+    for x in range(out.size):
+        right = np.intp(before[x])
+        left = max(right - np.intp(1), np.intp(0))
+        value = small[left]
+        out[x] = value + share[x] * (small[min(right, last)] - value)
 
 
 @compiled
@@ -114,10 +127,10 @@ def _find_runs(
 
 @compiled
 def _apply(
-    gain: Floats, gain_below: Floats, bias: Floats, bias_below: Floats, share: np.float32,
-    luma: npt.NDArray[Any], alpha: npt.NDArray[np.uint8],
-) -> None:  # fmt: skip
+    wide: Floats, share: np.float32, luma: npt.NDArray[Any], alpha: npt.NDArray[np.uint8]
+) -> None:
     """Interpolate between two rows, multiply, add, clamp and round."""
+    gain, gain_below, bias, bias_below = wide[0], wide[1], wide[2], wide[3]
     for x in range(alpha.size):
         gained = (gain[x] + share * (gain_below[x] - gain[x])) * np.float32(luma[x])
         value = gained + bias[x] + share * (bias_below[x] - bias[x]) + np.float32(0.5)

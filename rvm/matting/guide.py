@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from rvm.jit import kernels
+from rvm.matting.refine import LUMA_709, luma_of
+
 if TYPE_CHECKING:
     from rvm.frame import FloatImage
     from rvm.matting.contracts.base import Array
@@ -31,19 +34,29 @@ def coarse_alpha(matte_planes: Array) -> FloatImage:
     return np.asarray(np.clip(alpha, 0, 1, out=alpha), np.float32)
 
 
-def guided_coefficients(luma: FloatImage, matte_planes: Array) -> tuple[FloatImage, FloatImage]:
-    """Factor and offset so that `factor * luma + offset` follows alpha, with luma's edges.
+def guided_coefficients(picture: Array, matte_planes: Array) -> tuple[FloatImage, FloatImage]:
+    """Factor and offset [h,w] so that `factor * luma + offset` follows alpha, with luma's edges.
 
     Args:
-        luma: [h,w] 0..1, of the network's picture.
-        matte_planes: [5,h/2,w/2], what the graph returned.
+        picture: [3,h,w] RGB 0..1, what the network saw.
+        matte_planes: [5,h/2,w/2], what the graph returned; finite.
     """
-    alpha = coarse_alpha(matte_planes)
+    picture = np.ascontiguousarray(picture, np.float32)
+    matte_planes = np.ascontiguousarray(matte_planes, np.float32)
+    fused = kernels("rvm.matting.fused_guide")
+    if fused is None:
+        return _fitted(luma_of(picture), matte_planes)
+    factor, offset = (np.empty(picture.shape[1:], np.float32) for _ in range(2))
+    fused.fit(picture, matte_planes, LUMA_709[0], (_LEAST, _MOST, _BASE), factor, offset)
+    return factor, offset
+
+
+def _fitted(luma: FloatImage, matte_planes: Array) -> tuple[FloatImage, FloatImage]:
+    """What `fused_guide.fit` does."""
     size = (luma.shape[1], luma.shape[0])
-    logarithm = np.ascontiguousarray(matte_planes[4], np.float32)
-    logarithm = np.asarray(cv2.resize(logarithm, size, interpolation=cv2.INTER_LINEAR), np.float32)
-    regulariser = cv2.exp(np.clip(logarithm, _LEAST, _MOST) - _BASE)
-    return linear_fit(luma, alpha, regulariser, cv2.BORDER_REPLICATE)
+    logarithm = cv2.resize(matte_planes[4], size, interpolation=cv2.INTER_LINEAR)
+    regulariser = cv2.exp(np.clip(np.asarray(logarithm, np.float32), _LEAST, _MOST) - _BASE)
+    return linear_fit(luma, coarse_alpha(matte_planes), regulariser, cv2.BORDER_REPLICATE)
 
 
 def linear_fit(

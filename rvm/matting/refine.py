@@ -25,11 +25,12 @@ from rvm.colour.ranges import effective_matrix, scales_and_offsets
 from rvm.colour.rgb import network_rgb
 from rvm.frame import PIXEL_FORMATS, ColourTags, Frame, PixelFormat
 from rvm.halves import in_parts, row_parts
-from rvm.jit import bilinear_axis, cell_starts, kernels, whole_rows, widened
+from rvm.jit import bilinear_axis, cell_starts, kernels, whole_rows
 from rvm.pool import BufferPool
 
 if TYPE_CHECKING:
     from rvm.frame import ByteImage, FloatImage
+    from rvm.matting.contracts.base import Array
 
 #: Luma weights of ITU-R BT.709, which compact models use on their small RGB picture.
 LUMA_709 = np.array([[0.2126, 0.7152, 0.0722]], np.float32)
@@ -92,7 +93,7 @@ def luma_of(planar: npt.NDArray[Any]) -> FloatImage:
 
 
 def match_luma(
-    guide: LumaGuide, frame: Frame, seen_luma: FloatImage, scale: FloatImage, offset: FloatImage
+    guide: LumaGuide, frame: Frame, picture: Array, scale: FloatImage, offset: FloatImage
 ) -> FloatImage:
     """`offset`, corrected for a Y plane that weighs colours otherwise than BT.709.
 
@@ -104,13 +105,14 @@ def match_luma(
     Args:
         guide: of the frame.
         frame: the frame.
-        seen_luma: (h, w), BT.709 luma of what the model saw.
+        picture: (3, h, w) RGB 0..1, what the model saw.
         scale, offset: (h, w), what the model returned.
     """
     if effective_matrix(frame.format, frame.colour) in ("bt709", "rgb"):
         return offset
     height, width = scale.shape
-    return np.asarray(offset + scale * (seen_luma - guide.small(width, height)), np.float32)
+    shift = luma_of(picture) - guide.small(width, height)
+    return np.asarray(offset + scale * shift, np.float32)
 
 
 class Scratch:
@@ -160,16 +162,12 @@ def guided_alpha(
         return alpha
     (rows, columns), (small_rows, small_columns) = alpha.shape, scale.shape
     luma, top_code = whole_rows(guide.plane), np.float32(guide.top_code)
-    wide_gain, wide_bias = (
-        widened(plane, columns, scratch.floats(number, small_rows + 2, columns))
-        for number, plane in enumerate((gain, bias))
-    )
-    starts, (before, share) = cell_starts(small_columns, columns), bilinear_axis(small_rows, rows)
+    across = cell_starts(small_columns, columns), bilinear_axis(small_columns, columns)
+    before, share = bilinear_axis(small_rows, rows)
 
     def refine(part: slice) -> None:
         fused.refine(
-            luma[part], gain, bias, top_code, wide_gain, wide_bias, starts,
-            (before[part], share[part]), alpha[part],
+            luma[part], gain, bias, top_code, *across, (before[part], share[part]), alpha[part]
         )  # fmt: skip
 
     in_parts(refine, row_parts(rows, alpha.size))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 import subprocess
@@ -19,7 +20,9 @@ from rvm import jit
 from rvm.compositing import blur, cpu_compositor, make_compositor
 from rvm.compositing.base import Background
 from rvm.frame import PIXEL_FORMATS, ColourTags, Frame, Matte
-from rvm.matting import refine
+from rvm.matting import guide, picture, refine
+from rvm.matting.guide import guided_coefficients
+from rvm.matting.picture import write_picture
 from rvm.matting.refine import guided_alpha, luma_guide
 
 pytest.importorskip("numba")
@@ -209,3 +212,35 @@ def test_a_machine_that_never_ran_them_is_told(tmp_path: Path) -> None:
     command = [sys.executable, "-c", program]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.stdout.split() == ["False", "True"], done.stderr
+
+
+@given(
+    cells=st.tuples(st.integers(1, 40), st.integers(1, 60)),
+    seed=st.integers(0, 99),
+    spread=st.sampled_from([0.1, 0.6, 5.0]),
+)
+@settings(max_examples=60, deadline=None)
+def test_the_guide_is_that_of_opencv(cells: tuple[int, int], seed: int, spread: float) -> None:
+    rng = np.random.default_rng(seed)
+    rows, columns = cells
+    seen = rng.random((3, 2 * rows, 2 * columns)).astype(np.float32)
+    planes = rng.normal(0, spread, (5, rows, columns)).astype(np.float32)
+    fused, plain = both(guide, lambda: guided_coefficients(seen, planes))
+    for ours, theirs in zip(fused, plain, strict=True):
+        assert ours.dtype == theirs.dtype
+        np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("range_", ["limited", "full"])
+@pytest.mark.parametrize("matrix", ["bt601", "bt709", "bt2020"])
+@pytest.mark.parametrize("name", YUV)
+def test_the_picture_is_that_of_opencv(name: str, matrix: Any, range_: Any) -> None:
+    frame = dataclasses.replace(noise(name, 151, 90, 1, 3), colour=ColourTags(matrix, range_))
+
+    def seen() -> Floats:
+        small = np.full((3, 32, 64), np.nan, np.float32)
+        write_picture(frame, small)
+        return small
+
+    fused, plain = both(picture, seen)
+    np.testing.assert_allclose(fused, plain, atol=2e-6)

@@ -22,25 +22,25 @@ def test_the_four_planes_are_the_four_pixels_of_each_cell() -> None:
 
 def test_the_coefficients_are_the_networks() -> None:
     rng = np.random.default_rng(3)
-    luma = rng.random((64, 96)).astype(np.float32)
+    picture = rng.random((3, 64, 96)).astype(np.float32)
     planes = rng.normal(0, 0.6, (5, 32, 48)).astype(np.float32)
     planes[4] *= 9  # beyond both bounds of the regulariser
     alpha, logarithm, _ = torch.split(
         torch.from_numpy(np.concatenate([planes, planes[:3]])[None]), [4, 1, 3], 1
     )
     expected = compact.guided_coefficients(
-        torch.from_numpy(luma)[None, None],
+        torch.from_numpy(luma_of(picture))[None, None],
         (F.pixel_shuffle(alpha, 2) + 0.5).clamp(0, 1),
         compact.upsample(logarithm, 2),
     )
-    for ours, theirs in zip(guided_coefficients(luma, planes), expected, strict=True):
+    for ours, theirs in zip(guided_coefficients(picture, planes), expected, strict=True):
         assert ours.dtype == np.float32
         np.testing.assert_allclose(ours, theirs[0, 0].numpy(), rtol=2e-3, atol=2e-3)
 
 
 def test_flat_luma_gives_no_infinite_factor() -> None:
     planes = np.random.default_rng(0).normal(0, 1, (5, 8, 8)).astype(np.float32)
-    factor, offset = guided_coefficients(np.full((16, 16), 0.3, np.float32), planes)
+    factor, offset = guided_coefficients(np.full((3, 16, 16), 0.3, np.float32), planes)
     assert np.isfinite(factor).all()
     assert np.isfinite(offset).all()
 

@@ -17,7 +17,6 @@ from rvm.matting.refine import (
     finite,
     guided_alpha,
     luma_guide,
-    luma_of,
     match_luma,
 )
 
@@ -106,7 +105,7 @@ def test_other_matrices_are_corrected_at_the_small_size() -> None:
     for matrix in ("bt709", "bt601"):
         frame = _as_yuv(picture, ColourTags(matrix))
         assert np.abs(to_srgb8(frame).astype(int) - picture).max() <= 3
-        seen = luma_of(network_rgb(frame, 32, 24).transpose(2, 0, 1))
+        seen = network_rgb(frame, 32, 24).transpose(2, 0, 1)
         scale = np.full((24, 32), 2.0, np.float32)
         offset = np.full((24, 32), -0.1, np.float32)
         guide = luma_guide(frame)

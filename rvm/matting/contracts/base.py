@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -16,7 +15,7 @@ from rvm.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rvm.frame import FloatImage, Frame, Matte
+    from rvm.frame import Frame, Matte
     from rvm.matting.reuse import Coefficients
     from rvm.matting.weights import ModelEntry
 
@@ -100,11 +99,3 @@ class Contract(ABC):
         free = any(size is None for size in port.shape)
         shape = (1,) * len(port.shape) if free else tuple(size or 1 for size in port.shape)
         return np.zeros(shape, port.dtype)
-
-
-def to_planar(rgb: FloatImage, planar: Array) -> None:
-    """Write (h, w, 3) float32 into (3, h, w) of float32 or float16."""
-    if planar.dtype == np.float32 and min(planar.shape[1:]) > 1:
-        cv2.split(rgb, [planar[0], planar[1], planar[2]])
-    else:
-        np.copyto(planar, rgb.transpose(2, 0, 1), casting="same_kind")

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from rvm.colour.rgb import network_rgb
 from rvm.errors import UsageError
 from rvm.frame import Matte
-from rvm.matting.contracts.base import Array, Contract, Ports, to_planar
+from rvm.matting.contracts.base import Array, Contract, Ports
 from rvm.matting.guide import guided_coefficients
-from rvm.matting.refine import Scratch, finite, guided_alpha, luma_guide, luma_of, match_luma
+from rvm.matting.picture import write_picture
+from rvm.matting.refine import Scratch, finite, guided_alpha, luma_guide, match_luma
 from rvm.matting.reuse import Coefficients
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class CompactContract(Contract):
         """See `Contract.feeds`."""
         width, height = self.seen_size(frame)
         small = np.empty((1, 3, height, width), self.ports["src_small"].dtype)
-        to_planar(network_rgb(frame, width, height), small[0])
+        write_picture(frame, small[0])
         return {"src_small": small}
 
     def matte(
@@ -91,9 +91,9 @@ class CompactContract(Contract):
         return self.interpret(frame, feeds, outputs)[0]
 
     def coefficients(
-        self, luma: FloatImage, outputs: Mapping[str, Array]
+        self, picture: Array, outputs: Mapping[str, Array]
     ) -> tuple[FloatImage, FloatImage]:
-        """Factor and offset [h,w] on `luma` [h,w], as float32 of their own memory."""
+        """Factor and offset [h,w] on the luma of `picture` [3,h,w], float32 of their own memory."""
         scale, offset = outputs["alpha_scale"][0, 0], outputs["alpha_offset"][0, 0]
         return np.array(scale, np.float32), np.array(offset, np.float32)
 
@@ -101,10 +101,10 @@ class CompactContract(Contract):
         self, frame: Frame, feeds: Mapping[str, Array], outputs: Mapping[str, Array]
     ) -> tuple[Matte, Coefficients]:
         """See `Contract.interpret`."""
-        seen_luma = luma_of(feeds["src_small"][0])
-        scale, offset = self.coefficients(seen_luma, outputs)
+        picture = feeds["src_small"][0]
+        scale, offset = self.coefficients(picture, outputs)
         guide = luma_guide(frame)
-        offset = match_luma(guide, frame, seen_luma, scale, offset)
+        offset = match_luma(guide, frame, picture, scale, offset)
         alpha = guided_alpha(guide, scale, offset, self._scratch)
         residual = outputs["fgr_residual"][0].transpose(1, 2, 0)
         residual = finite(np.array(residual, np.float32, order="C"))
@@ -121,10 +121,10 @@ class LeanContract(CompactContract):
     outputs = ("matte_planes", "fgr_residual")
 
     def coefficients(
-        self, luma: FloatImage, outputs: Mapping[str, Array]
+        self, picture: Array, outputs: Mapping[str, Array]
     ) -> tuple[FloatImage, FloatImage]:
         """See `CompactContract.coefficients`."""
-        return guided_coefficients(luma, finite(outputs["matte_planes"][0]))
+        return guided_coefficients(picture, finite(outputs["matte_planes"][0]))
 
 
 def compact_size(

@@ -11,7 +11,8 @@ import numpy as np
 from rvm.colour.rgb import network_rgb
 from rvm.errors import ModelError, UsageError
 from rvm.frame import Matte
-from rvm.matting.contracts.base import Array, Contract, Port, Ports, to_planar
+from rvm.matting.contracts.base import Array, Contract, Port, Ports
+from rvm.matting.picture import to_planar
 from rvm.matting.refine import alpha_to_bytes, finite
 
 if TYPE_CHECKING:

@@ -1,0 +1,43 @@
+"""The small picture that a compact network sees, written where its input lies."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from rvm.colour.chroma import resample
+from rvm.colour.ranges import code_to_rgb
+from rvm.colour.rgb import network_rgb
+from rvm.jit import kernels
+
+if TYPE_CHECKING:
+    from rvm.frame import FloatImage, Frame
+    from rvm.matting.contracts.base import Array
+
+
+def write_picture(frame: Frame, planar: Array) -> None:
+    """`rvm.colour.rgb.network_rgb` of a frame into `planar` [3,h,w], float32 or float16."""
+    height, width = planar.shape[1:]
+    fused = kernels("rvm.matting.fused_picture") if _is_plain(frame, planar) else None
+    if fused is None:
+        to_planar(network_rgb(frame, width, height), planar)
+        return
+    planes = tuple(np.ascontiguousarray(resample(p, width, height)) for p in frame.planes)
+    matrix = code_to_rgb(frame.format, frame.colour).astype(np.float32)
+    fused.planar_rgb(planes, matrix, planar)
+
+
+def _is_plain(frame: Frame, planar: Array) -> bool:
+    """Whether a matrix is all that lies between the samples and the picture."""
+    curved = frame.colour.is_hdr or frame.colour.transfer == "linear"
+    return frame.format.family == "yuv" and not curved and planar.dtype == np.float32
+
+
+def to_planar(rgb: FloatImage, planar: Array) -> None:
+    """Write (h, w, 3) float32 into (3, h, w) of float32 or float16."""
+    if planar.dtype == np.float32 and min(planar.shape[1:]) > 1:
+        cv2.split(rgb, [planar[0], planar[1], planar[2]])
+    else:
+        np.copyto(planar, rgb.transpose(2, 0, 1), casting="same_kind")
