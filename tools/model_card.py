@@ -150,7 +150,6 @@ def main() -> None:
     parser.add_argument("--notes", type=Path, help="what was seen in the pictures, Markdown")
     parser.add_argument("--name", default="compact")
     parser.add_argument("--models", type=Path, default=Path("models"))
-    parser.add_argument("--speed-up", required=True, help="frames a second over the second run's")
     args = parser.parse_args()
     manifest = tomllib.loads((args.models / "manifest.toml").read_text(encoding="utf-8"))
     side = manifest["models"][args.name]["long_side"]
@@ -165,7 +164,6 @@ def main() -> None:
         "STAGES": stage_table(args.log, args.workers, history),
         "WEIGHTS": f"{weights(args.models / f'{args.name}.safetensors') / 1e6:.2f}",
         "SIDE": str(side),
-        "SPEED": args.speed_up,
         "FILES": file_table(args.models, args.name),
         "NOTES": args.notes.read_text(encoding="utf-8").strip() if args.notes else "",
     }

@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rvm.network.compact import CompactConfig, CompactMatting, refine
+from rvm.network.half_storage import halve
 
 OPSET = 18
 EXAMPLE = (96, 160)
@@ -90,8 +91,12 @@ def export_core(network: CompactMatting, path: Path) -> None:
 
 
 def export_lean(network: CompactMatting, path: Path) -> None:
-    """Write the ``lean`` form; what is at ``path`` is replaced."""
+    """Write the ``lean`` form, weights in half precision; what is at ``path`` is replaced."""
     _export(LeanForm(network), "rvm-compact-lean", EXAMPLE, EXAMPLE, LEAN_OUTPUTS, path)
+    model = onnx.load(str(path))
+    halve(model)
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save(model, str(path))
 
 
 def export_full(network: CompactMatting, path: Path, small: tuple[int, int]) -> None:
@@ -126,6 +131,9 @@ def _export(
             dynamic_axes=axes,
             opset_version=OPSET,
             dynamo=False,
+            # Normalisation stays apart from the convolutions, whose weights then are those of the
+            # other files, to the last bit; runtimes put the two together when they load it.
+            training=torch.onnx.TrainingMode.PRESERVE,
         )
     model = onnx.load(str(path))
     onnx.helper.set_model_props(model, {"rvm.contract": contract, "rvm.size_multiple": "32"})

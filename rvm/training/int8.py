@@ -27,6 +27,8 @@ from onnxruntime.quantization import (
 )
 
 from rvm.network.compact_export import STATE_INPUTS
+from rvm.network.fold import fold_normalisation
+from rvm.network.half_storage import restore
 
 Feeds = dict[str, npt.NDArray[np.float32]]
 
@@ -81,8 +83,12 @@ def quantise(model: Path, target: Path, feeds: Sequence[Feeds], parts: Sequence[
 
     Weights keep to 7 bits: processors without VNNI add two products in 16 bits, and would clip.
     """
+    plain = onnx.load(str(model))
+    restore(plain)
+    fold_normalisation(plain)
+    properties = {p.key: p.value for p in plain.metadata_props}
     quantize_static(
-        str(model),
+        plain,
         str(target),
         Recorded(feeds),
         quant_format=QuantFormat.QDQ,
@@ -94,7 +100,6 @@ def quantise(model: Path, target: Path, feeds: Sequence[Feeds], parts: Sequence[
         calibrate_method=CalibrationMethod.MinMax,
     )
     written = onnx.load(str(target))
-    before = {p.key: p.value for p in onnx.load(str(model)).metadata_props}
-    onnx.helper.set_model_props(written, before)
+    onnx.helper.set_model_props(written, properties)
     onnx.checker.check_model(written)
     onnx.save(written, str(target))
