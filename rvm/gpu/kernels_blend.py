@@ -90,8 +90,6 @@ def blend(
     max_value: int,
     chroma_shift: tuple[int, int] = (0, 0),
     residual: Residual | None = None,
-    out: Planes | None = None,
-    left_shift: int = 0,
 ) -> Planes:
     """Blend one picture.
 
@@ -103,29 +101,19 @@ def blend(
         max_value: largest code value.
         chroma_shift: log2 of the chroma's subsampling in x and y.
         residual: colour to add where alpha is mixed.
-        out: where to write, of `front`'s shapes and dtype; None makes it. See `nv12_like`.
-        left_shift: bits to shift the result up by, for P010 (6) and P012 (4).
 
     Returns:
-        `out`, or new contiguous planes.
+        new contiguous planes.
     """
     if not has_triton(alpha.device):
-        done = blend_twin(
+        return blend_twin(
             front, alpha, back, max_value=max_value, chroma_shift=chroma_shift, residual=residual
         )
-        if out is None and not left_shift:
-            return done
-        out = out or tuple(torch.empty_like(plane) for plane in done)
-        for target, plane in zip(out, done, strict=True):
-            target.copy_((plane.to(torch.int32) << left_shift) if left_shift else plane)
-        return out
-    out = out or tuple(
-        torch.empty_like(plane, memory_format=torch.contiguous_format) for plane in front
-    )
+    out = tuple(torch.empty_like(plane, memory_format=torch.contiguous_format) for plane in front)
     if len(front) == 1:
         _launch_rgb(front[0], alpha, back, residual, out[0], max_value)
     else:
-        _launch_yuv(front, alpha, back, residual, out, max_value, chroma_shift, left_shift)
+        _launch_yuv(front, alpha, back, residual, out, max_value, chroma_shift)
     return out
 
 
@@ -159,26 +147,9 @@ def back_planes(back: Back, like: Planes, chroma_shift: tuple[int, int]) -> Plan
     return (torch.stack(colour),) if len(like) == 1 else tuple(colour)
 
 
-def nv12_like(planes: Planes) -> Planes:
-    """Planes to write into that lie in one buffer as NV12 (or P010) wants it.
-
-    Args:
-        planes: Y, U, V of a 4:2:0 picture.
-
-    Returns:
-        Y, U and V as views of one new tensor of (rows + rows of chroma, width) samples: U and V
-        are its even and odd samples below luma. The width is luma's, made even.
-    """
-    rows, columns = planes[0].shape
-    uv_rows, uv_columns = planes[1].shape
-    buffer = planes[0].new_empty((rows + uv_rows, 2 * uv_columns))
-    pairs = buffer[rows:].view(uv_rows, uv_columns, 2)
-    return buffer[:rows, :columns], pairs[..., 0], pairs[..., 1]
-
-
 def _launch_yuv(
     front: Planes, alpha: Tensor, back: Back, residual: Residual | None, out: Planes,
-    max_value: int, chroma_shift: tuple[int, int], left_shift: int,
+    max_value: int, chroma_shift: tuple[int, int],
 ) -> None:  # fmt: skip
     from rvm.gpu import triton_blend
 
@@ -196,8 +167,8 @@ def _launch_yuv(
             *behind, behind[0].stride(0), *_chroma_strides(behind), *colour,
             *small[:3], small[3], small[3] * (1 << shift_x), small[3] * (1 << shift_y),
             *_residual(residual, alpha, (rows, columns), (uv_rows, uv_columns)),
-            *out, out[0].stride(0), *_chroma_strides(out), rows, columns, uv_rows, uv_columns,
-            TOP=max_value, LEFT=left_shift, BACK=kind, RESIDUAL=residual is not None,
+            *out, out[0].stride(0), out[1].stride(0), rows, columns, uv_rows, uv_columns,
+            TOP=max_value, BACK=kind, RESIDUAL=residual is not None,
             SHIFT_X=shift_x, SHIFT_Y=shift_y, ODD=odd, R=tile_rows, C=tile_columns,
             num_warps=_WARPS,
         )  # fmt: skip

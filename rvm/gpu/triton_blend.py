@@ -90,9 +90,9 @@ def blend_yuv(
     residual, residual_rows, residual_columns,
     residual_scale_x, residual_scale_y, residual_uv_scale_x, residual_uv_scale_y,
     y_red, y_green, y_blue, u_red, u_green, u_blue, v_red, v_green, v_blue,
-    out_y, out_u, out_v, out_row, out_uv_row, out_step,
+    out_y, out_u, out_v, out_row, out_uv_row,
     rows, columns, uv_rows, uv_columns,
-    TOP: tl.constexpr, LEFT: tl.constexpr, BACK: tl.constexpr, RESIDUAL: tl.constexpr,
+    TOP: tl.constexpr, BACK: tl.constexpr, RESIDUAL: tl.constexpr,
     SHIFT_X: tl.constexpr, SHIFT_Y: tl.constexpr, ODD: tl.constexpr,
     R: tl.constexpr, C: tl.constexpr,
 ):  # fmt: skip
@@ -120,7 +120,7 @@ def blend_yuv(
         back_y, back_row, 1, colour_y, small, small_rows, small_columns, small_scale, small_scale,
         r, c, inside, inside & (a < 255), BACK,
     )  # fmt: skip
-    tl.store(out_y + r * out_row + c, (_mixed_sum(y, back, a) << LEFT).to(kind), mask=inside)
+    tl.store(out_y + r * out_row + c, _mixed_sum(y, back, a).to(kind), mask=inside)
 
     uv_r = tl.program_id(1) * (R >> SHIFT_Y) + tl.arange(0, R >> SHIFT_Y)[:, None]
     uv_c = tl.program_id(0) * (C >> SHIFT_X) + tl.arange(0, C >> SHIFT_X)[None, :]
@@ -156,9 +156,9 @@ def blend_yuv(
         back_v, back_uv_row, back_step, colour_v, small + 2 * area, small_rows, small_columns,
         small_uv_scale_x, small_uv_scale_y, uv_r, uv_c, inside, need, BACK,
     )  # fmt: skip
-    place = uv_r * out_uv_row + uv_c * out_step
-    tl.store(out_u + place, (_mixed_sum(u, b_u, a) << LEFT).to(kind), mask=inside)
-    tl.store(out_v + place, (_mixed_sum(v, b_v, a) << LEFT).to(kind), mask=inside)
+    place = uv_r * out_uv_row + uv_c
+    tl.store(out_u + place, _mixed_sum(u, b_u, a).to(kind), mask=inside)
+    tl.store(out_v + place, _mixed_sum(v, b_v, a).to(kind), mask=inside)
 
 
 @triton.jit
