@@ -2,6 +2,7 @@
 
     python tools/export_compact.py RUN/last.pt --out models --name compact
     python tools/export_compact.py models/compact.safetensors    # the same weights once more
+    python tools/export_compact.py RUN/last.pt --name compact_quality --long-side 512 --onnx-only
     python tools/export_compact.py models/compact.safetensors --full FILE    # for other programs
 
 The moving average of the weights is what is exported. Each ONNX file is run beside the network in
@@ -12,7 +13,6 @@ put into models/manifest.toml in place of older ones of the same names, else at 
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 from pathlib import Path
 
@@ -36,7 +36,6 @@ from rvm.network.compact_export import (
 from rvm.network.manifest_entry import entry, put_entries
 
 SMALL = (192, 352)
-LONG_SIDE = 352
 TOLERANCE = 1e-3
 FRAMES = 4
 
@@ -98,12 +97,50 @@ def write_full(network: CompactMatting, path: Path) -> None:
     print(f"{path.name}: at most {difference:.2g} from the network")
 
 
+def entries_of(name: str, folder: Path, long_side: int, *, onnx_only: bool) -> dict[str, str]:
+    """The manifest tables of what was written."""
+    stem = name.replace("_", "-")
+    lean = folder / f"{stem}.onnx"
+    if onnx_only:
+        described = (
+            "Our network with more pixels and weights of its own: finer edges, twice the time"
+        )
+        return {name: entry(name, lean, "rvm-compact-lean", long_side, description=described)}
+    return {
+        name: entry(
+            name, lean, "rvm-compact-lean", long_side, default=True, torch_twin=f"{name}_torch",
+            int8_twin=f"{name}_int8",
+            description="Our compact recurrent network, small frames in, what refines alpha out",
+        ),
+        f"{name}_torch": entry(
+            f"{name}_torch", folder / f"{stem}.safetensors", "rvm-compact-core", long_side,
+            description="The same weights for torch",
+        ),
+    }  # fmt: skip
+
+
+def write_files(network: CompactMatting, folder: Path, stem: str, *, onnx_only: bool) -> float:
+    """Write and check the files of a model; returns the ONNX file's largest difference."""
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        written = [Path(scratch) / f"{stem}.onnx"]
+        export_lean(network, written[0])
+        difference = checked(LeanForm(network), written[0], SMALL, LEAN_OUTPUTS)
+        if not onnx_only:
+            written.append(Path(scratch) / f"{stem}.safetensors")
+            save_weights(network, written[1])
+        for path in written:
+            path.replace(folder / path.name)
+    return difference
+
+
 def main() -> None:
     """Parse the command line and export."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("--out", type=Path, default=Path("models"))
     parser.add_argument("--name", default="compact")
+    parser.add_argument("--long-side", type=int, default=352, help="of the network's picture")
+    parser.add_argument("--onnx-only", action="store_true", help="a variant: no file for torch")
     parser.add_argument("--manifest", type=Path)
     parser.add_argument("--full", type=Path, help="write only this form of the network, here")
     args = parser.parse_args()
@@ -111,31 +148,12 @@ def main() -> None:
     if args.full is not None:
         write_full(network, args.full)
         return
-    names = [f"{args.name}.onnx", f"{args.name}.safetensors"]
-    report: dict[str, object] = {}
-    with tempfile.TemporaryDirectory(dir=args.out) as folder:
-        lean, weights = (Path(folder) / name for name in names)
-        export_lean(network, lean)
-        save_weights(network, weights)
-        difference = checked(LeanForm(network), lean, SMALL, LEAN_OUTPUTS)
-        report[lean.name] = {"bytes": lean.stat().st_size, "max_difference": difference}
-        for path in (lean, weights):
-            path.replace(args.out / path.name)
-    written = {name: args.out / name for name in names}
-    entries = {
-        args.name: entry(
-            args.name, written[names[0]], "rvm-compact-lean", LONG_SIDE, default=True,
-            torch_twin=f"{args.name}_torch", int8_twin=f"{args.name}_int8",
-            description="Our compact recurrent network, small frames in, what refines alpha out",
-        ),
-        f"{args.name}_torch": entry(
-            f"{args.name}_torch", written[names[1]], "rvm-compact-core", LONG_SIDE,
-            description="The same weights for torch",
-        ),
-    }  # fmt: skip
+    stem = args.name.replace("_", "-")
+    difference = write_files(network, args.out, stem, onnx_only=args.onnx_only)
+    entries = entries_of(args.name, args.out, args.long_side, onnx_only=args.onnx_only)
     if args.manifest:
         put_entries(args.manifest, entries)
-    print(json.dumps(report, indent=1))
+    print(f"{stem}.onnx: at most {difference:.2g} from the network")
     print("\n".join(entries.values()))
 
 
