@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import pytest
 
+from rvm import pipeline
 from rvm.compositing.base import Compositor
 from rvm.errors import DeviceError, InputError, LostFramesError, ModelError, OutputError
 from rvm.frame import RGB24, SRGB, Composite, Frame, Matte
@@ -151,7 +152,8 @@ def test_offline_a_slow_sink_makes_the_source_wait() -> None:
     source = Numbers(60, lambda index: ahead.append(index - len(sink.indices)))
     report = run(source, sink)
     assert report.frames_out == 60
-    assert max(ahead) <= 12  # both queues and the frames in hand; never the whole clip
+    waiting = 2 * pipeline._OFFLINE_FRAMES_WAITING + pipeline._OFFLINE_MATTES_WAITING
+    assert max(ahead) <= waiting + len(("grab", "matte", "compose", "write"))  # one in each hand
 
 
 def test_live_the_newest_wins_and_every_drop_is_counted() -> None:
