@@ -24,8 +24,10 @@ import onnxruntime as ort
 
 from rvm.device import choose_threads
 from rvm.evaluation.candidates import Float32, open_session, small_size
+from rvm.frame import YUV420P, Frame
 from rvm.matting.guide import guided_coefficients
-from rvm.matting.refine import LumaGuide, Scratch, guided_alpha
+from rvm.matting.picture import write_picture
+from rvm.matting.refine import Scratch, guided_alpha, luma_guide
 from rvm.threads import thread_shares
 
 WIDTH, HEIGHT = 1920, 1080
@@ -47,25 +49,24 @@ def reference_step(path: Path, threads: int) -> Callable[[], object]:
     return step
 
 
+def noise_frame() -> Frame:
+    """An I420 frame on which nothing can be saved."""
+    rng = np.random.default_rng(0)
+    shapes = YUV420P.plane_shapes(WIDTH, HEIGHT)
+    planes = tuple(rng.integers(16, 236, shape, dtype=np.uint8) for shape in shapes)
+    return Frame(planes, YUV420P, WIDTH, HEIGHT)
+
+
 def compact_step(path: Path, side: int, threads: int) -> tuple[Callable[[], object], ...]:
     """(network alone, frame to alpha) of the compact network at one long side."""
     session = open_session(path, threads)
-    planes = np.random.default_rng(0).integers(16, 236, (HEIGHT * 3 // 2, WIDTH), dtype=np.uint8)
-    guide, scratch = LumaGuide(planes[:HEIGHT], 1 / 219, -16 / 219), Scratch()
-    size = small_size(WIDTH, HEIGHT, side)
+    frame = noise_frame()
+    guide, scratch = luma_guide(frame), Scratch()
+    width, height = small_size(WIDTH, HEIGHT, side)
     names = ["matte_planes", "fgr_residual", "r1o", "r2o", "r3o", "r4o"]
     state = [np.zeros((1, 1, 1, 1), np.float32)] * 4
-    half = (size[0] * 2, size[1] * 2)
-
-    def small() -> Float32:
-        y = cv2.resize(planes[:HEIGHT], half, interpolation=cv2.INTER_LINEAR)
-        quarter = planes[HEIGHT:].reshape(2, HEIGHT // 2, WIDTH // 2)
-        chroma = [cv2.resize(plane, size, interpolation=cv2.INTER_LINEAR) for plane in quarter]
-        i420 = np.concatenate([y.reshape(-1, half[0]), *(c.reshape(-1, half[0]) for c in chroma)])
-        rgb = cv2.resize(cv2.cvtColor(i420, cv2.COLOR_YUV2RGB_I420), size)
-        return np.asarray(rgb.transpose(2, 0, 1)[None] / np.float32(255), np.float32)
-
-    src = np.ascontiguousarray(small())
+    src = np.empty((1, 3, height, width), np.float32)
+    write_picture(frame, src[0])
 
     def network() -> tuple[Float32, Float32]:
         feeds = {f"r{i + 1}i": s for i, s in enumerate(state)}
@@ -73,7 +74,7 @@ def compact_step(path: Path, side: int, threads: int) -> tuple[Callable[[], obje
         return guided_coefficients(src[0], planes[0])
 
     def whole() -> object:
-        np.copyto(src, small())
+        write_picture(frame, src[0])
         scale, offset = network()
         return guided_alpha(guide, scale, offset, scratch)
 

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from safetensors import safe_open
 
+QUALITY_SIDE = 512
 PEERS = ("meet", "selfie", "sinet")
 TEMPLATE = Path(__file__).with_name("model_card.md.in")
 AIMS = (
@@ -95,6 +96,11 @@ def cost_rows(latency: dict[str, float], name: str, side: int) -> list[str]:
         ratio = latency["reference"] / latency[f"{variant} {side}: frame to alpha"]
         title = f"cost of a 1080p frame against the reference, {variant}"
         rows.append(aim_row(title, "<= 1 / 10", f"1 / {ratio:.1f}", ratio >= 10))
+    quality = latency.get(f"{name}-quality {QUALITY_SIDE}: frame to alpha")
+    if quality is not None:
+        ratio = latency["reference"] / quality
+        title = f"cost of a 1080p frame against the reference, {name}-quality"
+        rows.append(aim_row(title, "<= 1 / 3", f"1 / {ratio:.1f}", ratio >= 3))
     return rows
 
 
@@ -124,6 +130,15 @@ def stage_table(log: Path, workers: int, earlier: dict[str, list[float]]) -> str
     return "\n".join(rows)
 
 
+def last_step(log: Path | None, workers: int) -> str:
+    """How far a run went, in words."""
+    if log is None:
+        return "its log was not at hand when this was written."
+    line = json.loads(log.read_text(encoding="utf-8").splitlines()[-1])
+    frames, loss = line["frames"] * workers, line["refined"]
+    return f"{line['step']} steps, {frames:,} frames, refined-alpha L1 {loss:.4f} at its end."
+
+
 def file_table(folder: Path, name: str) -> str:
     """Name, size and hash of every file of the model."""
     rows = ["| file | bytes | sha256 |", "|-|-|-|"]
@@ -146,6 +161,7 @@ def main() -> None:
     parser.add_argument("--results", type=Path, required=True)
     parser.add_argument("--latency", type=Path, required=True)
     parser.add_argument("--log", type=Path, required=True)
+    parser.add_argument("--quality-log", type=Path, help="log of the run of the quality variant")
     parser.add_argument("--workers", type=int, default=2, help="how many trained")
     parser.add_argument("--notes", type=Path, help="what was seen in the pictures, Markdown")
     parser.add_argument("--name", default="compact")
@@ -162,6 +178,7 @@ def main() -> None:
         "AIMS": aim_table(results, latency, args.name, side),
         "LATENCY": latency_table(latency),
         "STAGES": stage_table(args.log, args.workers, history),
+        "QUALITY": last_step(args.quality_log, args.workers),
         "WEIGHTS": f"{weights(args.models / f'{args.name}.safetensors') / 1e6:.2f}",
         "SIDE": str(side),
         "FILES": file_table(args.models, args.name),
