@@ -96,6 +96,11 @@ class ColourTags:
     transfer_number: int | None = dataclasses.field(default=None, compare=False)
 
     @property
+    def is_display_referred(self) -> bool:
+        """False for PQ, HLG and linear light, whose samples a screen is not sent as they are."""
+        return not self.is_hdr and self.transfer != "linear"
+
+    @property
     def is_hdr(self) -> bool:
         """True for the PQ and HLG transfer curves."""
         return self.transfer in ("pq", "hlg")

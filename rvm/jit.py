@@ -83,17 +83,11 @@ def whole_rows(plane: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return np.lib.stride_tricks.as_strided(plane, shape, (stride, itemsize), writeable=False)
 
 
-def widened(
-    plane: npt.NDArray[np.float32], columns: int, into: npt.NDArray[np.float32] | None = None
-) -> npt.NDArray[np.float32]:
-    """(h + 2, columns): a small (h, w) plane enlarged along its rows, first and last row twice.
-
-    `into` is memory of that shape to use.
-    """
+def widened(plane: npt.NDArray[np.float32], columns: int) -> npt.NDArray[np.float32]:
+    """(h + 2, columns): a small (h, w) plane enlarged along its rows, first and last row twice."""
     edged = cv2.copyMakeBorder(plane, 1, 1, 0, 0, cv2.BORDER_REPLICATE)
     size = (columns, edged.shape[0])
-    wide = cv2.resize(edged, size, dst=into, interpolation=cv2.INTER_LINEAR)
-    return np.asarray(wide, np.float32)
+    return np.asarray(cv2.resize(edged, size, interpolation=cv2.INTER_LINEAR), np.float32)
 
 
 @functools.lru_cache(maxsize=32)

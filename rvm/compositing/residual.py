@@ -52,7 +52,7 @@ class ResidualPlanes:
 def usable_residual(frame: Frame, matte: Matte) -> FloatImage | None:
     """(h, w, 3) R'G'B' 0..1 that may be added to this frame's colours, if there is any."""
     small = matte.foreground_residual
-    if small is None or frame.colour.is_hdr or frame.colour.transfer == "linear":
+    if small is None or not frame.colour.is_display_referred:
         return None
     return np.asarray(small, np.float32)
 

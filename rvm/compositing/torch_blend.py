@@ -26,7 +26,7 @@ _CELL = 16
 def residual_of(frame: Frame, matte: Matte) -> Residual | None:
     """The model's colour, where there is one that may be added to this frame's."""
     small = matte.foreground_residual
-    if small is None or frame.colour.is_hdr or frame.colour.transfer == "linear":
+    if small is None or not frame.colour.is_display_referred:
         return None
     return Residual(small.to(torch.float32).contiguous(), _linear(frame.format, frame.colour))
 

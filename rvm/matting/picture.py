@@ -31,8 +31,8 @@ def write_picture(frame: Frame, planar: Array) -> None:
 
 def _is_plain(frame: Frame, planar: Array) -> bool:
     """Whether a matrix is all that lies between the samples and the picture."""
-    curved = frame.colour.is_hdr or frame.colour.transfer == "linear"
-    return frame.format.family == "yuv" and not curved and planar.dtype == np.float32
+    yuv = frame.format.family == "yuv"
+    return yuv and frame.colour.is_display_referred and planar.dtype == np.float32
 
 
 def to_planar(rgb: FloatImage, planar: Array) -> None:

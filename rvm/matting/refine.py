@@ -63,7 +63,7 @@ def luma_guide(frame: Frame) -> LumaGuide:
     if frame.format.family == "rgb":
         plane = cv2.transform(plane, LUMA_709)
     scale, offset = scales_and_offsets(frame.format, frame.colour.range)
-    if frame.colour.is_hdr or frame.colour.transfer == "linear":
+    if not frame.colour.is_display_referred:
         table = display_luma(frame.format, frame.colour)
         return LumaGuide(np.take(table, plane, mode="clip"), 1 / 255, 0.0)
     gain, bias = float(1 / scale[0]), float(-offset[0] / scale[0])

@@ -31,7 +31,7 @@ def network_picture(
     Returns:
         `out`, or a new float32 tensor of that shape.
     """
-    if not _needs_light(frame):
+    if frame.colour.is_display_referred:
         matrix = ranges.code_to_rgb(frame.format, frame.colour)
         if with_luma:
             matrix = np.vstack([matrix, _luma_row(frame)])
@@ -51,16 +51,11 @@ def luma_guide(frame: Frame) -> tuple[Tensor, tuple[float, ...], float]:
         A plane (H, W) or (H, W, 3), a weight for each of its channels, and what to add, which
         together give luma 0..1.
     """
-    if _needs_light(frame):
+    if not frame.colour.is_display_referred:
         return _display_plane(frame), (1.0,), 0.0
     *row, plus = _luma_row(frame)
     weights = tuple(row) if frame.format.family == "rgb" else (row[0],)
     return frame.planes[0], weights, plus
-
-
-def _needs_light(frame: Frame) -> bool:
-    """HDR and linear light, whose way to luma and RGB is no linear map."""
-    return frame.colour.is_hdr or frame.colour.transfer == "linear"
 
 
 def _luma_row(frame: Frame) -> list[float]:

@@ -92,11 +92,8 @@ def export_core(network: CompactMatting, path: Path) -> None:
 
 def export_lean(network: CompactMatting, path: Path) -> None:
     """Write the ``lean`` form, weights in half precision; what is at ``path`` is replaced."""
-    _export(LeanForm(network), "rvm-compact-lean", EXAMPLE, EXAMPLE, LEAN_OUTPUTS, path)
-    model = onnx.load(str(path))
-    halve(model)
-    onnx.checker.check_model(model, full_check=True)
-    onnx.save(model, str(path))
+    form = LeanForm(network)
+    _export(form, "rvm-compact-lean", EXAMPLE, EXAMPLE, LEAN_OUTPUTS, path, halved=True)
 
 
 def export_full(network: CompactMatting, path: Path, small: tuple[int, int]) -> None:
@@ -111,6 +108,8 @@ def _export(
     small: tuple[int, int],
     outputs: tuple[str, ...],
     path: Path,
+    *,
+    halved: bool = False,
 ) -> None:
     network, source = form.network, "src" if contract == "rvm" else "src_small"
     shapes = network.state_shapes(1, *small)
@@ -137,6 +136,8 @@ def _export(
         )
     model = onnx.load(str(path))
     onnx.helper.set_model_props(model, {"rvm.contract": contract, "rvm.size_multiple": "32"})
+    if halved:
+        halve(model)
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, str(path))
 

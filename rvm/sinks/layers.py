@@ -130,7 +130,7 @@ def _colour_changes(composite: Composite) -> list[npt.NDArray[Any] | None]:
     with resizing. HDR keeps its own colours: the model saw it tone-mapped.
     """
     residual, source = composite.matte.foreground_residual, composite.source
-    if residual is None or source.colour.is_hdr or source.colour.transfer == "linear":
+    if residual is None or not source.colour.is_display_referred:
         return [None] * len(source.planes)
     import cv2
 
