@@ -64,6 +64,9 @@ class Engine(ABC):
             DeviceError: the device failed (for instance out of memory).
         """
 
+    def prepare(self, frame: Frame) -> None:
+        """Make now what the first frame of this size would otherwise have to wait for."""
+
     def upload(self, frame: Frame) -> Frame:
         """The frame where this engine works; the same object on the CPU."""
         return frame

@@ -43,6 +43,19 @@ class GraphRunner(ABC):
     #: Where and how it runs, for `EngineInfo`.
     device: str
     provider: str
+    #: The graph is compiled for the shapes of its inputs once they are known.
+    compiles_by_shape = False
+
+    def prepare(self, feeds: Mapping[str, Array], states: Mapping[str, str]) -> None:
+        """Compile for feeds of these shapes, where the first run would have to do it.
+
+        Args:
+            feeds: the inputs but the states.
+            states: state input -> state output.
+
+        Raises:
+            ModelError: the graph refuses these inputs.
+        """
 
     @abstractmethod
     def run(
@@ -113,6 +126,15 @@ class GraphEngine(Engine):
         self._scale = self.scales[0]
         self._memory = StepDown(runner.device, self.scales)
         self._warned = False
+
+    def prepare(self, frame: Frame) -> None:
+        """See `Engine.prepare`."""
+        if not self._runner.compiles_by_shape:
+            return
+        contract = self.contract
+        contract.scale = self._scale
+        states = dict(zip(contract.state_inputs, contract.state_outputs, strict=True))
+        self._runner.prepare(contract.feeds(frame), states)
 
     def step(self, frame: Frame, state: State | None) -> tuple[Matte, State]:
         """See `Engine.step`. Where memory is short, the network's picture gets smaller."""

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from rvm.matting.base import Engine, EngineInfo, State
 
 
+#: Of a camera: (width, height).
+_USUAL_SIZE = (1280, 720)
+
+
 class Matter(Closing):
     """Mattes the frames of one stream, in order.
 
@@ -124,15 +128,23 @@ class Matter(Closing):
         if self._cuts is not None:
             self._cuts.forget()
 
+    def prepare(self, width: int, height: int) -> None:
+        """Let the engine make what belongs to frames of this size before the first one comes.
+
+        A model that does not take the grey picture used for it is prepared by its first frame, as
+        always.
+        """
+        with contextlib.suppress(ModelError, UsageError):
+            self._engine.prepare(_grey(width, height))
+
     def warm_up(self) -> None:
         """Let the engine make what it makes at the first frame; nothing is remembered or counted.
 
-        A model that does not take the small grey picture used for it is warmed up by its first
-        frame, as always.
+        The picture is of a usual camera's shape, which is all that compiled graphs depend on. A
+        model that does not take it is warmed up by its first frame, as always.
         """
-        grey = tuple(np.full(shape, 128, np.uint8) for shape in YUV420P.plane_shapes(128, 96))
         with contextlib.suppress(ModelError, UsageError):
-            self._engine.step(self._engine.upload(Frame(grey, YUV420P, 128, 96)), None)
+            self._engine.step(self._engine.upload(_grey(*_USUAL_SIZE)), None)
 
     def close(self) -> None:
         """Free the engine, unless it was given open. Idempotent."""
@@ -164,6 +176,11 @@ def _as_frame(picture: ByteImage) -> Frame:
     height, width, _ = array.shape
     plane = array if array.strides[1:] == (3, 1) else np.ascontiguousarray(array)
     return Frame((plane,), RGB24, width, height, None, Fraction(1, 1000), 0, SRGB)
+
+
+def _grey(width: int, height: int) -> Frame:
+    shapes = YUV420P.plane_shapes(width, height)
+    return Frame(tuple(np.full(shape, 128, np.uint8) for shape in shapes), YUV420P, width, height)
 
 
 def _to_numpy(plane: Any) -> Any:

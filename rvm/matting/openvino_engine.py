@@ -71,6 +71,7 @@ class OpenVinoRunner(GraphRunner):
 
     device = "cpu"
     provider = "OpenVINO CPU"
+    compiles_by_shape = True
 
     def __init__(self, data: bytes, name: str, threads: int) -> None:
         self._name = name
@@ -94,6 +95,11 @@ class OpenVinoRunner(GraphRunner):
         self._shapes: tuple[tuple[int, ...], ...] = ()
         self._state_shapes: dict[str, tuple[int, ...]] = {}
 
+    def prepare(self, feeds: Mapping[str, Array], states: Mapping[str, str]) -> None:
+        """See `GraphRunner.prepare`."""
+        with self._translated():
+            self._compile_for(feeds, states)
+
     def run(
         self,
         feeds: Mapping[str, Array],
@@ -104,14 +110,12 @@ class OpenVinoRunner(GraphRunner):
         """See `GraphRunner.run`."""
         if self._core is None:
             raise ModelError(f"{self._name} was closed")
-        try:
+        with self._translated():
             self._compile_for(feeds, dict(zip(states, state_outputs, strict=True)))
             inputs = {**feeds, **{name: self._sized(name, states[name]) for name in states}}
             results = self._request.infer(inputs, share_inputs=True, share_outputs=True)
             arrays = {name: results[name] for name in wanted}
             return arrays, tuple(results[name].copy() for name in state_outputs)
-        except Exception as error:  # the runtime raises plain RuntimeError and others
-            raise ModelError(f"{self._name} failed on this frame: {first_line(error)}") from error
 
     def is_finite(self, state: Any) -> bool:
         """See `GraphRunner.is_finite`."""
@@ -124,6 +128,13 @@ class OpenVinoRunner(GraphRunner):
     def close(self) -> None:
         """See `GraphRunner.close`."""
         self._request = self._core = self._model = None
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:  # the runtime raises plain RuntimeError and others
+            raise ModelError(f"{self._name} failed on this frame: {first_line(error)}") from error
 
     def _compile_for(self, feeds: Mapping[str, Array], states: Mapping[str, str]) -> None:
         shapes = tuple(array.shape for array in feeds.values())

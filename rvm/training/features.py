@@ -26,13 +26,14 @@ class FeatureTeacher(nn.Module):
         network = load_network(path)
         self.backbone, self.aspp = network.backbone, network.aspp
         self.eval().requires_grad_(False)
+        self.to(memory_format=torch.channels_last)  # half the time of the usual layout on a CPU
         with torch.no_grad():
             context, trunk = self(torch.zeros(1, 3, SIZE_MULTIPLE, SIZE_MULTIPLE))
         self.channels = (context.shape[1], trunk.shape[1])
 
     def forward(self, rgb: Tensor) -> tuple[Tensor, Tensor]:
         """[N,3,h,w] RGB 0..1 -> [N,c,h/16,w/16] and [N,C,h/32,w/32]; sides multiples of 32."""
-        trunk = self.backbone(rgb)[-1]
+        trunk = self.backbone(rgb.contiguous(memory_format=torch.channels_last))[-1]
         return self.aspp(trunk), F.avg_pool2d(trunk, 2)
 
 

@@ -161,7 +161,7 @@ class Trainer:
         """One frame of each sequence against the teacher's features; neighbours hardly differ."""
         which = self.step % frames
         with torch.no_grad(), self._compute.precision():
-            theirs = teacher(one_frame_each(small, frames, which).contiguous())
+            theirs = teacher(one_frame_each(small, frames, which))
         chosen = tuple(one_frame_each(x, frames, which).float() for x in ours)
         loss: Tensor = self.matcher(chosen, tuple(x.float() for x in theirs))
         return loss

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import numpy.typing as npt
@@ -255,6 +256,17 @@ class TestGraphEngines:
             matte, _ = engine.step(frame_of(width, height), None)
             assert matte.alpha.shape == (height, width)
 
+    def test_preparing_leaves_no_trace_in_the_mattes(
+        self, engine_name: str, tmp_path: Path
+    ) -> None:
+        engine = open_graph(engine_name, synth_models.compact_model(), tmp_path)
+        frame = frame_of(64, 48)
+        fresh, _ = engine.step(frame, None)
+        engine.prepare(frame_of(130, 70))
+        engine.prepare(frame)
+        again, _ = engine.step(frame, None)
+        np.testing.assert_array_equal(fresh.alpha, again.alpha)
+
     def test_a_small_peer_is_scaled_to_the_frame(self, engine_name: str, tmp_path: Path) -> None:
         engine = open_graph(engine_name, synth_models.mask_model(), tmp_path)
         matte, state = engine.step(frame_of(100, 80, "rgb24", seed=None, value=0.8), None)
@@ -271,6 +283,17 @@ def test_onnx_runtime_says_nothing_on_a_machine_without_a_gpu(tmp_path: Path) ->
         [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True
     )
     assert done.stdout + done.stderr == ""
+
+
+def test_openvino_has_compiled_for_the_size_before_the_first_frame(tmp_path: Path) -> None:
+    engine: Any = open_graph("openvino", synth_models.compact_model(), tmp_path)
+    engine.prepare(frame_of(64, 48))
+    core = Mock(wraps=engine._runner._core)
+    engine._runner._core = core
+    engine.step(frame_of(64, 48), None)
+    core.compile_model.assert_not_called()
+    engine.step(frame_of(130, 70), None)
+    core.compile_model.assert_called_once()
 
 
 def test_openvino_reports_nothing_home() -> None:
