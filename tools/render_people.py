@@ -46,6 +46,8 @@ FINE = 6
 NEAREST = 0.2
 """Metres before the camera within which nothing is looked at."""
 
+ROUGHNESS = 0.75
+"""Of skin and cloth; at the avatars' own 0.5 a suit shines like rubber."""
 LIGHT_MAP = 256
 """Rows of the map by which rays are sent to a panorama's bright places."""
 
@@ -342,7 +344,7 @@ def frame_person(tangents: Float64, shown: float) -> Frame:
 
 
 def unpack(data: bytes) -> bytes:
-    """A .glb with plain buffers in place of compressed ones and without shape keys."""
+    """A .glb with plain buffers in place of compressed ones, opaque, matt, without shape keys."""
     import meshoptimizer
 
     (length,) = struct.unpack_from("<I", data, 12)
@@ -364,6 +366,9 @@ def unpack(data: bytes) -> bytes:
         mesh.pop("extras", None)
         for primitive in mesh["primitives"]:
             primitive.pop("targets", None)
+    for material in table["materials"]:
+        material.pop("alphaMode", None)  # hardly any asks for it, and coverage is of the opaque
+        material["pbrMetallicRoughness"]["roughnessFactor"] = ROUGHNESS
     for key in ("extensionsUsed", "extensionsRequired"):
         table[key] = [name for name in table.get(key, []) if name != MESHOPT]
     table["buffers"] = [{"byteLength": len(plain)}]
