@@ -76,7 +76,7 @@ def main() -> None:
     parser.add_argument("recipe", type=Path)
     parser.add_argument("--data", default=os.environ.get("RVM_TRAIN_DATA"))
     parser.add_argument("--cache", type=Path, required=True)
-    parser.add_argument("--extra", type=Path, help="folder with backgrounds/*.jpg, more places")
+    parser.add_argument("--extra", type=Path, help="folder with backgrounds/*.jpg, rendered/*.png")
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--init", type=Path, help="start from these .safetensors weights")
     parser.add_argument("--teacher", type=Path, help="reference weights whose features teach too")

@@ -144,8 +144,8 @@ class Material:
         data: the root with ``train/ccp`` and ``train/backgrounds``.
         cache: what ``tools/label_teacher.py`` wrote.
         part: which side of the split.
-        extra: a folder with ``backgrounds/*.jpg``, person-free, more pictures for training; its
-            people are in the cache.
+        extra: a folder with more pictures for training: ``backgrounds/*.jpg``, person-free, and
+            ``rendered/*.png``, cut-out people; its other people are in the cache.
     """
 
     def __init__(
@@ -178,6 +178,7 @@ class Material:
             if self._is_mine(hdri in VALIDATION_HDRIS)
         ]
         self.places = [] if extra is None else load_pictures(extra / "backgrounds")
+        self.rendered = [] if extra is None else load_cutouts(extra / "rendered")
 
     def _is_mine(self, held_back: bool) -> bool:
         return held_back == (self.part == "validation")
@@ -207,6 +208,21 @@ def load_people(folder: Path) -> list[Still]:
         if box is not None:
             people.append(Still(rgb, alpha, fgr, box))
     return people
+
+
+def load_cutouts(folder: Path) -> list[Still]:
+    """Every RGBA picture of a folder, in name order; ``rgb`` is the foreground colour itself."""
+    cutouts = []
+    for path in sorted(folder.glob("*.png")):
+        picture = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        if picture is None or picture.ndim != 3 or picture.shape[2] != 4:
+            raise OSError(f"cannot read {path} as RGBA")
+        alpha = np.ascontiguousarray(picture[:, :, 3], np.uint8)
+        colour = np.ascontiguousarray(picture[:, :, 2::-1], np.uint8)
+        left, top, width, height = cv2.boundingRect((alpha > 127).astype(np.uint8))
+        if width and height:
+            cutouts.append(Still(colour, alpha, colour, (left, top, left + width, top + height)))
+    return cutouts
 
 
 def load_pictures(folder: Path) -> list[UInt8]:

@@ -30,6 +30,10 @@ PEOPLE_SHARE = 0.4
 PLACES_SHARE = 0.65
 """How often a background is one of the extra places, where there are any."""
 
+RENDERED_SHARE = 0.15
+"""How often a cut-out person is a rendered one, where there are any: seldom, as hair and cloth
+look less than real, but they bend down, sit and turn away more than anybody photographed."""
+
 FAR_SHARE = 0.2
 """How often a cut-out person is seen whole and from afar."""
 
@@ -97,11 +101,11 @@ class Sampler:
 
     def still_composite(self, rng: Rng, frames: int, size: tuple[int, int]) -> Sequence:
         """One or two cut-out people over another background, each moving by itself."""
-        still = self._any_still(rng, 0.6)
+        still = self._anybody(rng)
         back = self.background(rng, frames, size)
         alpha, fgr = self._cutout(rng, still, frames, size)
         if rng.random() < 0.12:
-            other_alpha, other_fgr = self._cutout(rng, self._any_still(rng, 0.6), frames, size)
+            other_alpha, other_fgr = self._cutout(rng, self._anybody(rng), frames, size)
             back = blend(other_alpha, other_fgr, back)
             rgb = blend(alpha, fgr, back)
             joined = np.maximum(alpha, other_alpha)
@@ -198,6 +202,13 @@ class Sampler:
             aug.warp(still.alpha, path, anchor, size, CONSTANT),
             aug.warp(still.fgr, path, anchor, size, REFLECT),
         )
+
+    def _anybody(self, rng: Rng) -> Still:
+        """Somebody to cut out; the rendered, who have no background, are seen no other way."""
+        rendered = self.material.rendered
+        if rendered and rng.random() < RENDERED_SHARE:
+            return rendered[int(rng.integers(len(rendered)))]
+        return self._any_still(rng, 0.6)
 
     def _any_still(self, rng: Rng, masked_share: float) -> Still:
         m = self.material

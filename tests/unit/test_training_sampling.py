@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
+import cv2
 import numpy as np
 import pytest
 
-from rvm.training.material import Clip, Material, Still
-from rvm.training.sampling import Mixture, Sampler
+from rvm.training.material import Clip, Material, Still, load_cutouts
+from rvm.training.sampling import RENDERED_SHARE, Mixture, Sampler
 
 SIZE = (96, 64)
 
@@ -21,7 +23,7 @@ def still(rows: int, columns: int, box: tuple[int, int, int, int], value: int) -
     return Still(picture, alpha, picture, box)
 
 
-def material(people: list[Still], places: bool) -> Material:
+def material(people: list[Still], places: bool, rendered: list[Still] | None = None) -> Material:
     clip = still(90, 160, (40, 10, 120, 90), 150)
     frames = [np.stack([x] * 8) for x in (clip.rgb, clip.alpha, clip.fgr)]
     gray = np.full((120, 160, 3), 40, np.uint8)
@@ -29,6 +31,7 @@ def material(people: list[Still], places: bool) -> Material:
         masked=[still(288, 192, (70, 20, 120, 270), 200)],
         unmasked=[],
         people=people,
+        rendered=rendered or [],
         clips=[Clip("talk_x", *frames)],
         backgrounds=[gray],
         places=[gray + 60] if places else [],
@@ -65,3 +68,50 @@ def test_a_stage_may_draw_from_a_mixture_of_its_own() -> None:
     rng = np.random.default_rng(0)
     assert sampler.draw(rng, 1, SIZE).alpha.any()
     assert not sampler.draw(rng, 1, SIZE, Mixture(0, 0, 0, 0, 1)).alpha.any()
+
+
+def write_cutout(path: Path) -> None:
+    """A red figure whose alpha rises over one column, blue where nobody is."""
+    rgba = np.zeros((60, 40, 4), np.uint8)
+    rgba[:, :, 2] = 255
+    rgba[5:55, 10:30] = (255, 0, 0, 255)
+    rgba[5:55, 9] = (255, 0, 0, 100)
+    assert cv2.imwrite(str(path), rgba[:, :, [2, 1, 0, 3]])
+
+
+def test_a_cutout_keeps_its_alpha_and_its_colour_as_written(tmp_path: Path) -> None:
+    write_cutout(tmp_path / "somebody-0.png")
+    (found,) = load_cutouts(tmp_path)
+    assert found.box == (10, 5, 30, 55)
+    assert found.alpha[20, 8:11].tolist() == [0, 100, 255]
+    assert found.fgr[20, 9].tolist() == [255, 0, 0]
+    assert found.fgr[20, 5].tolist() == [0, 0, 255]
+    assert load_cutouts(tmp_path / "nowhere") == []
+
+
+def test_a_cutout_without_alpha_is_an_error(tmp_path: Path) -> None:
+    assert cv2.imwrite(str(tmp_path / "flat.png"), np.zeros((8, 8, 3), np.uint8))
+    with pytest.raises(OSError, match="flat"):
+        load_cutouts(tmp_path)
+
+
+def test_rendered_people_are_a_share_of_the_composites_and_never_a_picture_by_themselves() -> None:
+    rendered = still(60, 40, (5, 3, 35, 57), 220)
+    with_them = Sampler(material([], False, [rendered]), Mixture())
+    without = Sampler(material([], False), Mixture())
+    rng = np.random.default_rng(0)
+    drawn = sum(with_them._anybody(rng) is rendered for _ in range(2000)) / 2000
+    assert drawn == pytest.approx(RENDERED_SHARE, abs=0.03)
+    for kind in ("still", "clip", "clip_composite", "empty"):
+        for seed in range(8):
+            once = getattr(with_them, kind)(np.random.default_rng(seed), 2, SIZE)
+            other = getattr(without, kind)(np.random.default_rng(seed), 2, SIZE)
+            assert np.array_equal(once.rgb, other.rgb)
+
+
+def test_without_rendered_people_a_composite_draws_no_more_random_numbers() -> None:
+    sampler = Sampler(material([], False), Mixture())
+    rng, same = np.random.default_rng(3), np.random.default_rng(3)
+    sampler._anybody(rng)
+    sampler._any_still(same, 0.6)
+    assert rng.bit_generator.state == same.bit_generator.state
