@@ -16,7 +16,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -81,13 +80,6 @@ def whole_rows(plane: npt.NDArray[Any]) -> npt.NDArray[Any]:
         stride = plane.strides[0]
     shape = (plane.shape[0], stride // itemsize)
     return np.lib.stride_tricks.as_strided(plane, shape, (stride, itemsize), writeable=False)
-
-
-def widened(plane: npt.NDArray[np.float32], columns: int) -> npt.NDArray[np.float32]:
-    """(h + 2, columns): a small (h, w) plane enlarged along its rows, first and last row twice."""
-    edged = cv2.copyMakeBorder(plane, 1, 1, 0, 0, cv2.BORDER_REPLICATE)
-    size = (columns, edged.shape[0])
-    return np.asarray(cv2.resize(edged, size, interpolation=cv2.INTER_LINEAR), np.float32)
 
 
 @functools.lru_cache(maxsize=32)

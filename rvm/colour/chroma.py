@@ -16,7 +16,7 @@ import numpy.typing as npt
 Samples = npt.NDArray[Any]
 
 
-def downsample(plane: Samples, shift: tuple[int, int]) -> Samples:
+def downsample(plane: Samples, shift: tuple[int, int], out: Samples | None = None) -> Samples:
     """Average over the 2^x by 2^y block of every chroma sample.
 
     An odd last row or column is repeated, so that the mean is over what is there.
@@ -24,6 +24,7 @@ def downsample(plane: Samples, shift: tuple[int, int]) -> Samples:
     Args:
         plane: (rows, columns) or (rows, columns, channels); uint8, uint16 or float32.
         shift: log2 of the subsampling in x and y.
+        out: memory to use for the result, if it fits.
 
     Returns:
         the same dtype, size divided and rounded up; `plane` itself where there is none.
@@ -36,7 +37,7 @@ def downsample(plane: Samples, shift: tuple[int, int]) -> Samples:
     if pad_x or pad_y:
         plane = cv2.copyMakeBorder(plane, 0, pad_y, 0, pad_x, cv2.BORDER_REPLICATE)
     size = ((columns + pad_x) >> x, (rows + pad_y) >> y)
-    return cv2.resize(plane, size, interpolation=cv2.INTER_AREA)
+    return cv2.resize(plane, size, dst=out, interpolation=cv2.INTER_AREA)
 
 
 def upsample(plane: Samples, shift: tuple[int, int], width: int, height: int) -> Samples:

@@ -17,12 +17,10 @@ from rvm.compositing.pool import PlanePool
 from rvm.compositing.residual import ResidualPlanes, small_code_residual, usable_residual
 from rvm.frame import Composite
 from rvm.halves import in_parts, row_parts
-from rvm.jit import bilinear_axis, kernels, whole_rows, widened
+from rvm.jit import bilinear_axis, kernels, whole_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from rvm.frame import Frame, Matte
+    from rvm.frame import ByteImage, Frame, Matte
 
 Planes = tuple[npt.NDArray[Any], ...]
 
@@ -46,6 +44,7 @@ class CpuCompositor(Compositor):
         self._linear_light = linear_light
         self._pool = PlanePool()
         self._residuals = ResidualPlanes()
+        self._chroma_alpha: ByteImage | None = None
 
     def compose(self, frame: Frame, matte: Matte) -> Composite:
         """See `Compositor.compose`.
@@ -61,11 +60,12 @@ class CpuCompositor(Compositor):
         if behind is frame:
             return Composite(frame, matte, frame)
         out = self._pool.take(frame.format, frame.width, frame.height)
+        alphas = plane_alphas(frame, matte, self._chroma_alpha)
+        self._chroma_alpha = alphas[-1] if len(alphas) > 1 else None
         fused = kernels("rvm.compositing.fused_blend")
         if fused and behind and not self._linear_light and is_simple(frame):
-            blend_fused(fused.blend, frame, behind, matte, out)
+            blend_fused(fused, frame, behind, matte, alphas, out)
             return Composite(frame.with_picture(out), matte, frame)
-        alphas = plane_alphas(frame, matte)
         changes = self._residuals.of(frame, matte)
         if behind is None:
             cut_out(frame, alphas, changes, out)
@@ -89,40 +89,60 @@ def is_simple(frame: Frame) -> bool:
 
 
 def blend_fused(
-    blend: Callable[..., None], frame: Frame, behind: Frame, matte: Matte, out: Planes
+    fused: Any, frame: Frame, behind: Frame, matte: Matte, alphas: Planes, out: Planes
 ) -> None:
-    """The same as `blend_plane` of each plane, in one pass (see `fused_blend`)."""
+    """The same as `blend_plane` of each plane, in one pass; `fused` is `fused_blend`."""
     residual = usable_residual(frame, matte)
     changes: Planes = (_NO_CHANGE,) * 3
     if residual is not None:
         changes = tuple(cv2.split(small_code_residual(residual, frame)))
     top_code = np.float32(frame.format.max_value)
-    layers = []
-    for front, back, alpha, change, target in zip(
-        frame.planes, behind.planes, plane_alphas(frame, matte), changes, out, strict=True
-    ):
-        rows, columns = target.shape
-        wide = widened(change, columns) if change.size else change
-        axis = bilinear_axis(max(change.shape[0], 1), rows)
-        layers.append((whole_rows(front), whole_rows(back), whole_rows(alpha), wide, axis, target))
-
+    words = tuple(map(in_words, alphas))
+    layers = [
+        (
+            whole_rows(front), whole_rows(back), whole_rows(alpha), word, change,
+            bilinear_axis(max(change.shape[1], 1), target.shape[1]),
+            bilinear_axis(max(change.shape[0], 1), target.shape[0]), target,
+        )
+        for front, back, alpha, word, change, target in zip(
+            frame.planes, behind.planes, alphas, words, changes, out, strict=True
+        )
+    ]  # fmt: skip
     samples = frame.width * frame.height
 
     def blend_part(number: int) -> None:
-        for front, back, alpha, wide, (before, share), target in layers:
+        for front, back, alpha, word, change, columns, (before, share), target in layers:
             part = row_parts(target.shape[0], samples)[number]
-            blend(
-                front[part], back[part], alpha[part], wide, (before[part], share[part]),
-                top_code, target[part],
+            fused.blend(
+                front[part], back[part], alpha[part], word[part], change, columns,
+                (before[part], share[part]), top_code, target[part],
             )  # fmt: skip
 
     in_parts(blend_part, range(len(row_parts(frame.height, samples))))
 
 
-def plane_alphas(frame: Frame, matte: Matte) -> Planes:
-    """Alpha at the size of each plane; for chroma the mean over the pixels it covers."""
+def plane_alphas(frame: Frame, matte: Matte, small: ByteImage | None = None) -> Planes:
+    """Alpha at the size of each plane; for chroma the mean over the pixels it covers.
+
+    Args:
+        frame, matte: of one size.
+        small: memory to use for chroma's, if it fits.
+    """
     alpha = np.ascontiguousarray(matte.alpha)
     if frame.format.family == "rgb":
         return (alpha,)
-    small = np.ascontiguousarray(chroma.downsample(alpha, frame.format.chroma_shift))
-    return alpha, small, small
+    chroma_alpha = chroma.downsample(alpha, frame.format.chroma_shift, small)
+    chroma_alpha = np.ascontiguousarray(chroma_alpha)
+    return alpha, chroma_alpha, chroma_alpha
+
+
+def in_words(alpha: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint64]:
+    """Alpha (rows, columns), eight samples a number; what is missing at the end of a row is 0."""
+    rows, columns = alpha.shape
+    if columns % 8:
+        padded = np.zeros((rows, columns + -columns % 8), np.uint8)
+        padded[:, :columns] = alpha
+        alpha = padded
+    words = alpha.view(np.uint64)
+    words.flags.writeable = False
+    return words

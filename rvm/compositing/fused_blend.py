@@ -2,6 +2,10 @@
 
 Alpha is looked at in blocks of samples. Where a block is all 0 or all 255 its samples are copied;
 the arithmetic and the model's colour are for the other blocks only.
+
+The loops index whole planes by row and column instead of taking slices: a slice is an object, whose
+owner is counted in and out, and for blocks this short that cost twice as much as the arithmetic.
+Their indices are unsigned, so that the compiler need not ask whether one counts from the end.
 """
 
 from __future__ import annotations
@@ -15,11 +19,14 @@ from rvm.jit import compiled
 
 Samples = npt.NDArray[Any]
 Alpha = npt.NDArray[np.uint8]
+Words = npt.NDArray[np.uint64]
 Floats = npt.NDArray[np.float32]
 
-#: Samples along a row.
-_BLOCK = 64
-_EMPTY, _SOLID, _MIXED = 0, 1, 2
+#: Samples along a row, and how many of them are looked at as one number.
+_BLOCK, _WORD = 64, 8
+_EMPTY, _SOLID, _MIXED, _NONE = 0, 1, 2, 3
+_ALL = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
+_INDEX = np.uintp
 
 
 @compiled
@@ -27,7 +34,9 @@ def blend(
     front: Samples,
     back: Samples,
     alpha: Alpha,
+    words: Words,
     change: Floats,
+    columns: tuple[Any, Any],
     rows: tuple[Any, Any],
     max_value: np.float32,
     out: Samples,
@@ -36,77 +45,118 @@ def blend(
 
     Args:
         front, back: (rows, columns or more) codes of at most 12 bits.
-        alpha: (rows, columns).
-        change: (h + 2, columns) in codes, see `widened`; of size 0 if there is none.
-        rows: `bilinear_axis(h, rows)`.
+        alpha: (rows, columns or more).
+        words: alpha, eight samples a number.
+        change: (h, w) in codes, enlarged bilinearly; of size 0 if there is none.
+        columns, rows: `bilinear_axis(w, columns)` and `bilinear_axis(h, rows)`.
         max_value: largest code.
-        out: the result.
+        out: the result, (rows, columns).
     """
-    width = alpha.shape[1]
-    for y in range(alpha.shape[0]):
-        left = 0
-        while left < width:
-            kind = _kind(alpha[y, left : left + _BLOCK])
-            stop = left + _BLOCK
-            while stop < width and kind != _MIXED and _kind(alpha[y, stop : stop + _BLOCK]) == kind:
-                stop += _BLOCK
-            stop = min(stop, width)
+    width = _INDEX(out.shape[1])
+    blocks = width // _INDEX(_BLOCK)
+    wide = np.empty((2, out.shape[1]), np.float32)
+    is_wide = np.zeros(out.shape[1] // _BLOCK + 1, np.bool_)
+    row_before = _INDEX(change.shape[0] + 2)
+    for y in range(_INDEX(out.shape[0])):
+        row = _INDEX(rows[0][y])
+        if row != row_before:
+            row_before = row
+            is_wide[:] = False
+        left, kind = _INDEX(0), _NONE
+        for block in range(blocks + _INDEX(1)):
+            # What fills no block at the end of a row is always mixed.
+            now = _kind(words, y, block) if block < blocks else _MIXED
+            if now == kind:
+                continue
+            stop = block * _INDEX(_BLOCK)
             if kind == _EMPTY:
-                _copy(back[y, left:stop], out[y, left:stop])
+                _copy(back, y, left, stop, out)
             elif kind == _SOLID:
-                _copy(front[y, left:stop], out[y, left:stop])
-            elif change.size == 0:
-                _mix(
-                    front[y, left:stop], back[y, left:stop], alpha[y, left:stop], out[y, left:stop]
-                )
-            else:
-                small_row = rows[0][y]
-                _mix_changed(
-                    front[y, left:stop], back[y, left:stop], alpha[y, left:stop],
-                    change[small_row, left:stop], change[small_row + 1, left:stop], rows[1][y],
-                    max_value, out[y, left:stop],
-                )  # fmt: skip
-            left = stop
+                _copy(front, y, left, stop, out)
+            elif kind == _MIXED and change.size == 0:
+                _mix(front, back, alpha, y, left, stop, out)
+            elif kind == _MIXED:
+                _widen(change, row, columns, left, stop, wide, is_wide)
+                _mix_changed(front, back, alpha, wide, rows[1][y], max_value, y, left, stop, out)
+            left, kind = stop, now
+        if left < width and change.size == 0:
+            _mix(front, back, alpha, y, left, width, out)
+        elif left < width:
+            _widen(change, row, columns, left, width, wide, is_wide)
+            _mix_changed(front, back, alpha, wide, rows[1][y], max_value, y, left, width, out)
 
 
 @compiled
-def _kind(alpha: Alpha) -> int:
+def _kind(words: Words, y: Any, block: Any) -> int:
     """Whether a block is all 0, all 255, or neither."""
-    union, common = np.uint8(0), np.uint8(255)
-    for x in range(alpha.size):
-        union = np.uint8(union | alpha[x])
-        common = np.uint8(common & alpha[x])
-    if union == 0:
+    first = block * _INDEX(_BLOCK // _WORD)
+    union = words[y, first]
+    common = union
+    for index in range(first + _INDEX(1), first + _INDEX(_BLOCK // _WORD)):
+        union |= words[y, index]
+        common &= words[y, index]
+    if union == np.uint64(0):
         return _EMPTY
-    return _SOLID if common == 255 else _MIXED
+    return _SOLID if common == _ALL else _MIXED
 
 
 @compiled
-def _copy(samples: Samples, out: Samples) -> None:
-    for x in range(out.size):  # twice as fast as assigning a slice
-        out[x] = samples[x]
+def _copy(samples: Samples, y: Any, left: Any, stop: Any, out: Samples) -> None:
+    for x in range(left, stop):
+        out[y, x] = samples[y, x]
 
 
 @compiled
-def _mix(front: Samples, back: Samples, alpha: Alpha, out: Samples) -> None:
+def _mix(
+    front: Samples, back: Samples, alpha: Alpha, y: Any, left: Any, stop: Any, out: Samples
+) -> None:
     """Exact: the sums are whole numbers below 2^24, and a quotient is 1/510 off any half."""
-    for x in range(out.size):
-        weight = np.float32(alpha[x])
-        total = np.float32(front[x]) * weight + np.float32(back[x]) * (np.float32(255) - weight)
-        out[x] = np.int32(total * np.float32(1 / 255) + np.float32(0.5))
+    for x in range(left, stop):
+        weight = np.float32(alpha[y, x])
+        total = np.float32(front[y, x]) * weight
+        total += np.float32(back[y, x]) * (np.float32(255) - weight)
+        out[y, x] = np.int32(total * np.float32(1 / 255) + np.float32(0.5))
 
 
 @compiled
 def _mix_changed(
-    front: Samples, back: Samples, alpha: Alpha, above: Floats, below: Floats, share: np.float32,
-    max_value: np.float32, out: Samples,
+    front: Samples, back: Samples, alpha: Alpha, wide: Floats, share: np.float32,
+    max_value: np.float32, y: Any, left: Any, stop: Any, out: Samples,
 ) -> None:  # fmt: skip
     """`_mix` with the change added to mixed samples, rounded and clamped to 0..`max_value`."""
-    for x in range(out.size):
-        weight = np.float32(alpha[x])
-        own = np.float32(front[x])
-        moved = own + above[x] + share * (below[x] - above[x])
-        moved = np.floor(min(max(moved, np.float32(0)), max_value) + np.float32(0.5))
-        moved = own if weight == 255 else moved
-        total = moved * weight + np.float32(back[x]) * (np.float32(255) - weight)
-        out[x] = np.int32(total * np.float32(1 / 255) + np.float32(0.5))
+    for x in range(left, stop):
+        weight = np.float32(alpha[y, x])
+        own = np.float32(front[y, x])
+        above = wide[0, x]
+        moved = own + above + share * (wide[1, x] - above)
+        moved = min(max(moved, np.float32(0)), max_value) + np.float32(0.5)
+        moved = np.float32(np.int32(moved))
+        moved = own if weight == np.float32(255) else moved
+        total = moved * weight + np.float32(back[y, x]) * (np.float32(255) - weight)
+        out[y, x] = np.int32(total * np.float32(1 / 255) + np.float32(0.5))
+
+
+@compiled
+def _widen(
+    change: Floats, row: Any, columns: tuple[Any, Any], left: Any, stop: Any, wide: Floats,
+    is_wide: npt.NDArray[np.bool_],
+) -> None:  # fmt: skip
+    """Enlarge what lies before and after `row` along its rows, in the blocks that lack it."""
+    last_row, last = _INDEX(change.shape[0] - 1), _INDEX(change.shape[1] - 1)
+    above = row - _INDEX(1) if row > _INDEX(0) else row
+    below = min(row, last_row)
+    before, shares = columns
+    for block in range(left // _INDEX(_BLOCK), (stop + _INDEX(_BLOCK - 1)) // _INDEX(_BLOCK)):
+        if is_wide[block]:
+            continue
+        is_wide[block] = True
+        first = block * _INDEX(_BLOCK)
+        for x in range(first, min(first + _INDEX(_BLOCK), _INDEX(wide.shape[1]))):
+            right = _INDEX(before[x])
+            near = right - _INDEX(1) if right > _INDEX(0) else right
+            far = min(right, last)
+            share = shares[x]
+            value = change[above, near]
+            wide[0, x] = value + share * (change[above, far] - value)
+            value = change[below, near]
+            wide[1, x] = value + share * (change[below, far] - value)

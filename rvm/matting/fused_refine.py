@@ -4,6 +4,8 @@ Most of a matte is solid. On the small grid the value is linear in luma and inte
 means, so where a sample and its three neighbours give 0 for the darkest code and for the brightest,
 the pixels between them are 0 whatever their luma; the same holds for 255. Such runs are filled;
 luma is read, and coefficients are enlarged, for the others only (a tenth of a usual picture).
+
+As in `rvm.compositing.fused_blend` the loops index whole planes instead of taking slices of them.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ Floats = npt.NDArray[np.float32]
 
 _EMPTY, _SOLID, _MIXED = 0, 1, 2
 _NONE = 3
+_INDEX = np.uintp
 #: Rounding of single precision must not matter: a little inside of what rounds to 0 and 255.
 _ALMOST_0, _ALMOST_255 = np.float32(0.499), np.float32(254.501)
 
@@ -48,40 +51,45 @@ def refine(
     edges = np.empty(starts.size + 1, np.int64)
     kinds = np.empty(starts.size, np.uint8)
     wide = np.empty((4, alpha.shape[1]), np.float32)  # gain above, below, bias above, below
-    runs, row_before, last = 0, np.intp(-1), np.intp(gain.shape[0] - 1)
-    for y in range(alpha.shape[0]):
-        row = np.intp(rows[0][y])
+    runs, row_before, last = 0, _INDEX(gain.shape[0] + 2), _INDEX(gain.shape[0] - 1)
+    for y in range(_INDEX(alpha.shape[0])):
+        row = _INDEX(rows[0][y])
         if row != row_before:
             row_before = row
-            above, below = max(row - np.intp(1), np.intp(0)), min(row, last)
-            nearest = (small_kinds[above], small_kinds[below])
-            runs = _find_runs(nearest, starts, edges, kinds, alpha.shape[1])
+            above, below = row - _INDEX(1) if row > _INDEX(0) else row, min(row, last)
+            runs = _find_runs(small_kinds, above, below, starts, edges, kinds, alpha.shape[1])
             for run in range(runs):
                 if kinds[run] == _MIXED:
-                    stretch = slice(edges[run], edges[run + 1])
-                    taps = (columns[0][stretch], columns[1][stretch])
-                    _widen(gain[above], taps, wide[0, stretch])
-                    _widen(gain[below], taps, wide[1, stretch])
-                    _widen(bias[above], taps, wide[2, stretch])
-                    _widen(bias[below], taps, wide[3, stretch])
+                    stretch = _INDEX(edges[run]), _INDEX(edges[run + 1])
+                    _widen(gain, above, below, columns, stretch, wide, _INDEX(0))
+                    _widen(bias, above, below, columns, stretch, wide, _INDEX(2))
         for run in range(runs):
-            first, stop = edges[run], edges[run + 1]
+            first, stop = _INDEX(edges[run]), _INDEX(edges[run + 1])
             if kinds[run] == _MIXED:
-                _apply(wide[:, first:stop], rows[1][y], luma[y, first:stop], alpha[y, first:stop])
+                _apply(wide, rows[1][y], luma, y, first, stop, alpha)
             else:
-                alpha[y, first:stop] = 255 if kinds[run] == _SOLID else 0
+                code = np.uint8(255 if kinds[run] == _SOLID else 0)
+                for x in range(first, stop):
+                    alpha[y, x] = code
 
 
 @compiled
-def _widen(small: Floats, taps: tuple[Any, Any], out: Floats) -> None:
-    """Interpolate along a row."""
-    before, share = taps
-    last = np.intp(small.size - 1)
-    for x in range(out.size):
-        right = np.intp(before[x])
-        left = max(right - np.intp(1), np.intp(0))
-        value = small[left]
-        out[x] = value + share[x] * (small[min(right, last)] - value)
+def _widen(
+    small: Floats, above: Any, below: Any, taps: tuple[Any, Any], stretch: tuple[Any, Any],
+    wide: Floats, line: Any,
+) -> None:  # fmt: skip
+    """Interpolate along two rows of `small`, into `line` of `wide` and the one after it."""
+    before, shares = taps
+    last, next_line = _INDEX(small.shape[1] - 1), line + _INDEX(1)
+    for x in range(stretch[0], stretch[1]):
+        right = _INDEX(before[x])
+        near = right - _INDEX(1) if right > _INDEX(0) else right
+        far = min(right, last)
+        share = shares[x]
+        value = small[above, near]
+        wide[line, x] = value + share * (small[above, far] - value)
+        value = small[below, near]
+        wide[next_line, x] = value + share * (small[below, far] - value)
 
 
 @compiled
@@ -103,20 +111,21 @@ def _sample_kinds(gain: Floats, bias: Floats, top_code: np.float32) -> npt.NDArr
 
 @compiled
 def _find_runs(
-    nearest: tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]],
+    small_kinds: npt.NDArray[np.uint8],
+    above: Any,
+    below: Any,
     starts: npt.NDArray[np.int64],
     edges: npt.NDArray[np.int64],
     kinds: npt.NDArray[np.uint8],
     alpha_columns: int,
 ) -> int:
     """Runs of pixels of one kind between two rows of samples; run i ends at `edges[i + 1]`."""
-    above, below = nearest
-    count, before, last = 0, np.uint8(_NONE), above.size - 1
+    count, before, last = 0, np.uint8(_NONE), small_kinds.shape[1] - 1
     for cell in range(last + 2):  # between samples cell - 1 and cell
         left, right = max(cell - 1, 0), min(cell, last)
-        kind = above[left]
-        alike = kind == above[right] and kind == below[left] and kind == below[right]
-        kind = kind if alike else np.uint8(_MIXED)
+        kind = small_kinds[above, left]
+        alike = kind == small_kinds[above, right] and kind == small_kinds[below, left]
+        kind = kind if alike and kind == small_kinds[below, right] else np.uint8(_MIXED)
         if kind != before:
             edges[count], kinds[count] = starts[cell], kind
             count += 1
@@ -127,11 +136,12 @@ def _find_runs(
 
 @compiled
 def _apply(
-    wide: Floats, share: np.float32, luma: npt.NDArray[Any], alpha: npt.NDArray[np.uint8]
-) -> None:
+    wide: Floats, share: np.float32, luma: npt.NDArray[Any], y: Any, first: Any, stop: Any,
+    alpha: npt.NDArray[np.uint8],
+) -> None:  # fmt: skip
     """Interpolate between two rows, multiply, add, clamp and round."""
-    gain, gain_below, bias, bias_below = wide[0], wide[1], wide[2], wide[3]
-    for x in range(alpha.size):
-        gained = (gain[x] + share * (gain_below[x] - gain[x])) * np.float32(luma[x])
-        value = gained + bias[x] + share * (bias_below[x] - bias[x]) + np.float32(0.5)
-        alpha[x] = np.int32(min(max(value, np.float32(0)), np.float32(255.5)))
+    for x in range(first, stop):
+        gain, bias = wide[0, x], wide[2, x]
+        gained = (gain + share * (wide[1, x] - gain)) * np.float32(luma[y, x])
+        value = gained + bias + share * (wide[3, x] - bias) + np.float32(0.5)
+        alpha[y, x] = np.int32(min(max(value, np.float32(0)), np.float32(255.5)))
