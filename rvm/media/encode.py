@@ -85,6 +85,7 @@ def to_video_frame(
     *,
     padded_size: tuple[int, int] | None = None,
     tags: ColourTags | None = None,
+    share: bool = False,
 ) -> av.VideoFrame:
     """A frame as PyAV encodes it: `format_name`, tags, pts, time base and duration set.
 
@@ -94,9 +95,12 @@ def to_video_frame(
             Alpha is included exactly when the format has it (opaque where the frame has none).
         padded_size: (width, height) not below the frame's; the last column and row repeat.
         tags: what the result shall mean; default: see `tags_for`.
+        share: where nothing is to be converted, the result may lie in the frame's own planes and
+            keeps them alive. Only for who reads no sample beyond a plane, and for frames that
+            nobody changes.
 
     Returns:
-        A frame that owns its samples; nothing points back into `frame`.
+        A frame that, unless it may share, owns its samples; nothing points back into `frame`.
     """
     width, height = padded_size or frame.size
     if format_name == "gray":
@@ -105,9 +109,11 @@ def to_video_frame(
     else:
         if format_name.startswith(("rgb48", "rgba64", "gbrp16", "gbrap16")):
             frame = _as_rgb48(frame)
-        picture = _native(frame, width, height, alpha=has_alpha(format_name))
         if tags is None:
             tags = tags_for(RGB24 if is_rgb(format_name) else YUV420P, frame)
+        fits = share and (width, height) == frame.size and _means_the_same(frame.colour, tags)
+        shared = _shared(frame, format_name) if fits else None
+        picture = shared or _native(frame, width, height, alpha=has_alpha(format_name))
         picture = _converted(picture, format_name, frame.colour, tags)
         if format_name.startswith("yuva"):
             # swscale widens alpha by shifting alone: 255 would become 1020 of 1023.
@@ -156,6 +162,24 @@ def _native(frame: Frame, width: int, height: int, *, alpha: bool) -> av.VideoFr
     return picture
 
 
+def _shared(frame: Frame, format_name: str) -> av.VideoFrame | None:
+    """The frame's own planes as an `av.VideoFrame`; None where they cannot be one."""
+    pixels = frame.format
+    step_x, step_y = (1 << shift for shift in pixels.chroma_shift)
+    even = frame.width % step_x == 0 and frame.height % step_y == 0
+    if pixels.family != "yuv" or not even or native_name(pixels, alpha=False) != format_name:
+        return None
+    planes = frame.planes
+    if not all(isinstance(plane, np.ndarray) and _is_lendable(plane) for plane in planes):
+        return None
+    return av.VideoFrame.from_dlpack(planes, format=format_name)
+
+
+def _is_lendable(plane: npt.NDArray[Any]) -> bool:
+    """Whether a plane's rows are as FFmpeg takes them, and DLPack lets it out."""
+    return plane.flags.writeable and plane.strides[1] == plane.itemsize and plane.strides[0] > 0
+
+
 def _as_rgb48(frame: Frame) -> Frame:
     """YUV as 16-bit RGB, exactly: swscale loses green on the way from 4:2:0 to rgb48."""
     if frame.format.family == "rgb":
@@ -200,8 +224,7 @@ def _converted(
     picture: av.VideoFrame, format_name: str, colour: ColourTags, tags: ColourTags
 ) -> av.VideoFrame:
     """`picture` (meaning `colour`) as `format_name` (meaning `tags`)."""
-    same_meaning = (colour.matrix, colour.range) == (tags.matrix, tags.range)
-    if picture.format.name == format_name and same_meaning:
+    if picture.format.name == format_name and _means_the_same(colour, tags):
         return picture
     set_tags(picture, colour)
     matrix = colour.matrix if colour.matrix != "rgb" else tags.matrix
@@ -215,6 +238,10 @@ def _converted(
         interpolation=_ACCURATE,
         threads=1,
     )
+
+
+def _means_the_same(colour: ColourTags, tags: ColourTags) -> bool:
+    return (colour.matrix, colour.range) == (tags.matrix, tags.range)
 
 
 def _range(tags: ColourTags) -> int:

@@ -55,6 +55,8 @@ class Codec:
         options: always set.
         tag: code of the sample entry in MP4 and MOV, where players insist on one.
         format_names: FFmpeg's names where the encoder takes another form of a layout.
+        copies: it has copied a picture when it returns, sample by sample of what is there, so that
+            it may be given planes that are used otherwise afterwards.
         on_gpu: it encodes on an NVIDIA GPU, and takes 4:2:0 pictures that lie there.
     """
 
@@ -77,6 +79,7 @@ class Codec:
     options: Mapping[str, str] = field(default_factory=dict)
     tag: str = ""
     format_names: Mapping[str, str] = field(default_factory=dict)
+    copies: bool = False
     on_gpu: bool = False
 
     def native_format(self, name: str) -> str:
@@ -159,7 +162,7 @@ CODECS: Mapping[str, Codec] = {
     for codec in (
         Codec(
             "x264", "libx264", _MP4, _TO_10, presets=_X26X_PRESETS, preset="faster",
-            crf=(0, 18, 51), even=True, reorders=True, says_aspect=True,
+            crf=(0, 18, 51), even=True, reorders=True, says_aspect=True, copies=True,
         ),
         Codec(
             "x265", "libx265", _MP4, _ALL_YUV, presets=_X26X_PRESETS, preset="fast",

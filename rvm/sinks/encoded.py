@@ -338,7 +338,10 @@ class EncodedFile:
 
     def _picture(self, frame: Frame) -> av.VideoFrame:
         if self._feeder is None or not self.takes_from_device(frame):
-            return to_video_frame(frame, self._format, padded_size=self._padded, tags=self._tags)
+            return to_video_frame(
+                frame, self._format, padded_size=self._padded, tags=self._tags,
+                share=self._codec.copies,
+            )  # fmt: skip
         picture = self._feeder.picture(frame)
         set_tags(picture, self._tags)
         return picture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,42 @@ def test_native_planes_arrive_bit_for_bit(name: str, size: tuple[int, int]) -> N
     got = planes_of(picture, frame.format.depth)
     assert [plane.shape for plane in got] == [plane.shape for plane in frame.planes]
     assert all((a == b).all() for a, b in zip(got, frame.planes, strict=True))
+
+
+def address(plane: Any) -> int:
+    return int(np.asarray(plane).__array_interface__["data"][0])
+
+
+@pytest.mark.parametrize("name", YUV_FORMATS)
+def test_planes_may_be_shared_and_are_let_go(name: str) -> None:
+    frame = composite(shot(format=name, width=96, height=64), 0).picture
+    before = [sys.getrefcount(plane) for plane in frame.planes]
+    picture = to_video_frame(frame, native_name(frame.format, alpha=False), share=True)
+    got = [samples(picture, index, frame.format.depth) for index in range(3)]
+    assert list(map(address, got)) == list(map(address, frame.planes))
+    assert all((a == b).all() for a, b in zip(got, frame.planes, strict=True))
+    assert all(sys.getrefcount(p) > n for p, n in zip(frame.planes, before, strict=True))
+    del picture, got
+    assert [sys.getrefcount(plane) for plane in frame.planes] == before
+
+
+def test_planes_are_copied_where_they_cannot_be_shared() -> None:
+    def shares(frame: Frame, format_name: str = "yuv420p", **options: Any) -> bool:
+        picture = to_video_frame(frame, format_name, share=True, **options)
+        return address(picture.planes[0]) == address(frame.planes[0])
+
+    frame = composite(shot(format="yuv420p", width=96, height=64), 0).picture
+    assert shares(frame)
+    assert not shares(frame, "yuv420p10le")
+    assert not shares(frame, padded_size=(98, 64))
+    assert not shares(frame, tags=dataclasses.replace(frame.colour, range="full"))
+    mirrored = frame.with_picture(tuple(plane[::-1] for plane in frame.planes))
+    assert not shares(mirrored)
+    locked = frame.with_picture(tuple(np.copy(plane) for plane in frame.planes))
+    locked.planes[0].flags.writeable = False
+    assert not shares(locked)
+    odd = composite(shot(format="yuv420p", width=33, height=17), 0).picture
+    assert not shares(odd)
 
 
 @pytest.mark.parametrize("name", ["rgb24", "rgb48"])

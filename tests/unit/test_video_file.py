@@ -382,3 +382,20 @@ def test_the_encoder_s_refusal_is_one_line(tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
     sink.abort()
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["yuv420p", "yuv444p"])
+def test_lent_planes_may_be_used_again_once_written(name: str, tmp_path: Path) -> None:
+    """x264 holds pictures back for its B frames, but no longer the memory they came in."""
+    spec = shot(format=name, width=192, height=128, count=30)
+    encoding = Encoding("x264", crf=0, preset="medium")
+    sink = VideoFileSink(tmp_path / "a.mp4", info=info_of(spec), encoding=encoding)
+    for index in range(spec.count):
+        made = composite(spec, index)
+        sink.write(made)
+        for plane in made.picture.planes:
+            plane[:] = 16
+    sink.close()
+    for item, picture in zip(composites(spec), decoded(tmp_path / "a.mp4"), strict=True):
+        got = planes_of(picture, item.picture.format.depth)
+        assert all((a == b).all() for a, b in zip(item.picture.planes, got, strict=True))
