@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 STAGES = ("grab", "upload", "matting", "compositing", "download", "sink")
 
 #: Between two stages, offline: some to even out slow frames, fewer where they are large.
-_OFFLINE_FRAMES_WAITING = 6
+_OFFLINE_FRAMES_WAITING = 4
 _OFFLINE_PIXELS_WAITING = 13_000_000
 _LIVE_FRAMES_WAITING = 1
 _LIVE_MATTES_WAITING = 1
