@@ -61,7 +61,8 @@ class CpuCompositor(Compositor):
             return Composite(frame, matte, frame)
         out = self._pool.take(frame.format, frame.width, frame.height)
         alphas = plane_alphas(frame, matte, self._chroma_alpha)
-        self._chroma_alpha = alphas[-1] if len(alphas) > 1 else None
+        # Without subsampling it is the matte itself, which is not ours to write in.
+        self._chroma_alpha = None if alphas[-1] is alphas[0] else alphas[-1]
         fused = kernels("rvm.compositing.fused_blend")
         if fused and behind and not self._linear_light and is_simple(frame):
             blend_fused(fused, frame, behind, matte, alphas, out)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rvm.fused_rows import widen
 from rvm.jit import compiled
 
 Samples = npt.NDArray[Any]
@@ -63,12 +64,14 @@ def blend(
             row_before = row
             is_wide[:] = False
         left, kind = _INDEX(0), _NONE
-        for block in range(blocks + _INDEX(1)):
-            # What fills no block at the end of a row is always mixed.
-            now = _kind(words, y, block) if block < blocks else _MIXED
+        for block in range(blocks + _INDEX(2)):
+            # What fills no block at the end of a row is always mixed; after it nothing follows.
+            now = _MIXED if block == blocks else _NONE
+            if block < blocks:
+                now = _kind(words, y, block)
             if now == kind:
                 continue
-            stop = block * _INDEX(_BLOCK)
+            stop = min(block * _INDEX(_BLOCK), width)
             if kind == _EMPTY:
                 _copy(back, y, left, stop, out)
             elif kind == _SOLID:
@@ -76,14 +79,9 @@ def blend(
             elif kind == _MIXED and change.size == 0:
                 _mix(front, back, alpha, y, left, stop, out)
             elif kind == _MIXED:
-                _widen(change, row, columns, left, stop, wide, is_wide)
+                _widen_blocks(change, row, columns, left, stop, wide, is_wide)
                 _mix_changed(front, back, alpha, wide, rows[1][y], max_value, y, left, stop, out)
             left, kind = stop, now
-        if left < width and change.size == 0:
-            _mix(front, back, alpha, y, left, width, out)
-        elif left < width:
-            _widen(change, row, columns, left, width, wide, is_wide)
-            _mix_changed(front, back, alpha, wide, rows[1][y], max_value, y, left, width, out)
 
 
 @compiled
@@ -137,26 +135,14 @@ def _mix_changed(
 
 
 @compiled
-def _widen(
+def _widen_blocks(
     change: Floats, row: Any, columns: tuple[Any, Any], left: Any, stop: Any, wide: Floats,
     is_wide: npt.NDArray[np.bool_],
 ) -> None:  # fmt: skip
     """Enlarge what lies before and after `row` along its rows, in the blocks that lack it."""
-    last_row, last = _INDEX(change.shape[0] - 1), _INDEX(change.shape[1] - 1)
-    above = row - _INDEX(1) if row > _INDEX(0) else row
-    below = min(row, last_row)
-    before, shares = columns
-    for block in range(left // _INDEX(_BLOCK), (stop + _INDEX(_BLOCK - 1)) // _INDEX(_BLOCK)):
-        if is_wide[block]:
-            continue
-        is_wide[block] = True
-        first = block * _INDEX(_BLOCK)
-        for x in range(first, min(first + _INDEX(_BLOCK), _INDEX(wide.shape[1]))):
-            right = _INDEX(before[x])
-            near = right - _INDEX(1) if right > _INDEX(0) else right
-            far = min(right, last)
-            share = shares[x]
-            value = change[above, near]
-            wide[0, x] = value + share * (change[above, far] - value)
-            value = change[below, near]
-            wide[1, x] = value + share * (change[below, far] - value)
+    size, width = _INDEX(_BLOCK), _INDEX(wide.shape[1])
+    for block in range(left // size, (stop + size - _INDEX(1)) // size):
+        if not is_wide[block]:
+            is_wide[block] = True
+            first = block * size
+            widen(change, row, columns, first, min(first + size, width), wide, _INDEX(0))

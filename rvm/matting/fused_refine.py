@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rvm.fused_rows import widen
 from rvm.jit import compiled
 
 Floats = npt.NDArray[np.float32]
@@ -60,9 +61,9 @@ def refine(
             runs = _find_runs(small_kinds, above, below, starts, edges, kinds, alpha.shape[1])
             for run in range(runs):
                 if kinds[run] == _MIXED:
-                    stretch = _INDEX(edges[run]), _INDEX(edges[run + 1])
-                    _widen(gain, above, below, columns, stretch, wide, _INDEX(0))
-                    _widen(bias, above, below, columns, stretch, wide, _INDEX(2))
+                    first, stop = _INDEX(edges[run]), _INDEX(edges[run + 1])
+                    widen(gain, row, columns, first, stop, wide, _INDEX(0))
+                    widen(bias, row, columns, first, stop, wide, _INDEX(2))
         for run in range(runs):
             first, stop = _INDEX(edges[run]), _INDEX(edges[run + 1])
             if kinds[run] == _MIXED:
@@ -71,25 +72,6 @@ def refine(
                 code = np.uint8(255 if kinds[run] == _SOLID else 0)
                 for x in range(first, stop):
                     alpha[y, x] = code
-
-
-@compiled
-def _widen(
-    small: Floats, above: Any, below: Any, taps: tuple[Any, Any], stretch: tuple[Any, Any],
-    wide: Floats, line: Any,
-) -> None:  # fmt: skip
-    """Interpolate along two rows of `small`, into `line` of `wide` and the one after it."""
-    before, shares = taps
-    last, next_line = _INDEX(small.shape[1] - 1), line + _INDEX(1)
-    for x in range(stretch[0], stretch[1]):
-        right = _INDEX(before[x])
-        near = right - _INDEX(1) if right > _INDEX(0) else right
-        far = min(right, last)
-        share = shares[x]
-        value = small[above, near]
-        wide[line, x] = value + share * (small[above, far] - value)
-        value = small[below, near]
-        wide[next_line, x] = value + share * (small[below, far] - value)
 
 
 @compiled

@@ -190,6 +190,18 @@ def test_chroma_takes_the_mean_alpha_of_its_pixels() -> None:
     np.testing.assert_array_equal(red, [[200, 125]])
 
 
+def test_a_matte_without_subsampling_is_not_written_by_the_next_frame() -> None:
+    """Its alpha has the size that chroma's has when 4:2:0 frames twice as large follow."""
+    full, half = PIXEL_FORMATS["yuv444p"], PIXEL_FORMATS["yuv420p"]
+    matte = Matte(random_alpha(64, 48, 1, 1.0))
+    before = np.copy(matte.alpha)
+    compositor = CpuCompositor(Given(noise(full, 64, 48, 2)))
+    compositor.compose(noise(full, 64, 48, 1), matte)
+    compositor._background = Given(noise(half, 128, 96, 2))
+    compositor.compose(noise(half, 128, 96, 1), Matte(random_alpha(128, 96, 3, 1.0)))
+    np.testing.assert_array_equal(matte.alpha, before)
+
+
 def test_the_models_colour_is_added_where_alpha_is_mixed() -> None:
     frame = Frame((np.full((4, 16, 3), 100, np.uint8),), RGB24, 16, 4, colour=SRGB)
     behind = Frame((np.zeros((4, 16, 3), np.uint8),), RGB24, 16, 4, colour=SRGB)
