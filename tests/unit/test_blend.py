@@ -116,6 +116,23 @@ def test_every_sample_is_the_correctly_rounded_blend(
         np.testing.assert_array_equal(plane, blended(front, back, alpha))
 
 
+@pytest.mark.parametrize("name", ["yuv420p", "yuv422p10", "yuv444p"])
+@pytest.mark.parametrize("width", [64, 130, 256, 331])
+def test_solid_empty_and_mixed_stretches_of_long_rows(name: str, width: int) -> None:
+    pixels = PIXEL_FORMATS[name]
+    frame, behind = noise(pixels, width, 24, 1), noise(pixels, width, 24, 2)
+    rng = np.random.default_rng(width)
+    ramps = rng.integers(-300, 300, 24)[:, None] + rng.choice([-6, 6], 24)[:, None] * np.arange(
+        width
+    )
+    matte = Matte(np.clip(ramps, 0, 255).astype(np.uint8))
+    picture = CpuCompositor(Given(behind)).compose(frame, matte).picture
+    for plane, front, back, alpha in zip(
+        picture.planes, frame.planes, behind.planes, plane_alphas(frame, matte), strict=True
+    ):
+        np.testing.assert_array_equal(plane, blended(front, back, alpha))
+
+
 @given(
     name=st.sampled_from(list(PIXEL_FORMATS)),
     size=SIZES,
