@@ -63,7 +63,8 @@ def is_translated(module: str) -> bool:
     if found is None:
         return True
     source = Path(found.__file__)
-    folder = next(f.stats.cache_path for f in vars(found).values() if hasattr(f, "stats"))
+    own = (f for f in vars(found).values() if getattr(f, "__module__", "") == module)
+    folder = next(f.stats.cache_path for f in own if hasattr(f, "stats"))
     indexes = Path(folder).glob(f"{source.stem}.*.nbi")
     return any(index.stat().st_mtime >= source.stat().st_mtime for index in indexes)
 
