@@ -146,17 +146,6 @@ def cpu_count() -> int:
 
 
 @functools.cache
-def cpu_vendor() -> str:
-    """Who made the processor, as it says itself ("GenuineIntel", "AuthenticAMD"); "" if unknown."""
-    with contextlib.suppress(OSError):
-        found = re.search(r"^vendor_id\s*:\s*(\S+)", CPU_INFO.read_text(), re.M)
-        if found:
-            return found[1]
-    named = platform.processor()  # Windows: "Intel64 Family 6 Model 85 Stepping 7, GenuineIntel"
-    return named.rpartition(", ")[2] if ", " in named else ""
-
-
-@functools.cache
 def multiplies_bytes() -> bool:
     """Whether the processor adds up products of 8-bit numbers in one instruction.
 

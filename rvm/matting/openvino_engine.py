@@ -1,4 +1,4 @@
-"""OpenVINO on the CPU (extra `[openvino]`): often the fastest on Intel processors.
+"""OpenVINO on the CPU (extra `[openvino]`), for who asks for it; `auto` takes ONNX Runtime.
 
 The Python package reports its import and each model conversion to its maker's web analytics when
 `openvino_telemetry` is installed beside it (which its wheel requires). Nothing is sent from here:
