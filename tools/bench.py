@@ -11,12 +11,12 @@ from __future__ import annotations
 import argparse
 import datetime
 import json
-import re
 import sys
 from pathlib import Path
 from typing import Any
 
 from rvm.bench import SIZES, BenchOptions, machine, run_bench
+from rvm.bench.machine import result_name
 from rvm.cli.commands.bench import table
 
 _RESULTS = Path(__file__).parents[1] / "benchmarks" / "results"
@@ -48,14 +48,14 @@ def main() -> None:
     rows = list(run_bench(options, lambda line: print(line, file=sys.stderr)))
     print(f"{before['processor']}, {before['cores']} cores, load {before['load']}")
     print(table(rows))
-    result = {
+    result: dict[str, Any] = {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="minutes"),
         "command": _command(arguments),
         "machine": before,
         "rows": [row.to_json() for row in rows],
     }
     arguments.out.mkdir(parents=True, exist_ok=True)
-    target = arguments.out / _name(result)
+    target = arguments.out / f"{result_name(result['date'], before)}.json"
     target.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     draw(result, target.with_suffix(".png"))
     print(f"{target}\n{target.with_suffix('.png')}")
@@ -95,11 +95,6 @@ def _finish(axes: Any, rows: list[dict[str, Any]], title: str, middle: float) ->
     axes.invert_yaxis()
     axes.spines[["top", "right"]].set_visible(False)
     axes.margins(x=0.15)
-
-
-def _name(result: dict[str, Any]) -> str:
-    processor = re.sub(r"[^a-z0-9]+", "-", result["machine"]["processor"].lower()).strip("-")
-    return f"{result['date'][:10]}-{processor}-{result['machine']['cores']}-cores.json"
 
 
 def _command(arguments: argparse.Namespace) -> str:
