@@ -43,7 +43,8 @@ def test_packets_are_repeated_in_time(clip: Path, tmp_path: Path) -> None:
 def test_marks_at_each_power_of_ten_and_at_the_end(clip: Path, tmp_path: Path) -> None:
     results = tmp_path / "results"
     done = subprocess.run(
-        [sys.executable, str(_TOOL), "--clip", str(clip), "--size", "720p", "--frames", "130", "--model", "fake", "--out", str(results)],
+        [sys.executable, str(_TOOL), "--clip", str(clip), "--size", "720p",
+         "--frames", "130", "--model", "fake", "--out", str(results)],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     (written,) = results.iterdir()
