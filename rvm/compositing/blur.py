@@ -23,7 +23,7 @@ from rvm.compositing.base import Background
 from rvm.compositing.pool import PlanePool
 from rvm.compositing.steady import SteadyRounding
 from rvm.errors import UsageError
-from rvm.halves import in_parts, is_worth_splitting
+from rvm.halves import both, in_parts, is_worth_splitting
 from rvm.jit import kernels
 
 if TYPE_CHECKING:
@@ -86,8 +86,7 @@ class Blur(Background):
 
     def _blurred(self, frame: Frame, matte: Matte) -> Frame:
         shift, sigma = cells_and_sigma(self.strength, frame)
-        small = fill(small_planes(frame, shift), background_weight(np.asarray(matte.alpha), shift))
-        blurred = soft_blur(small, sigma, frame.format)
+        blurred = soft_blur(fill(*cells(frame, matte, shift)), sigma, frame.format)
         return frame.with_picture(self._enlarged(blurred, frame, shift))
 
     def _enlarged(
@@ -128,15 +127,29 @@ def cells_and_sigma(strength: float, frame: Frame) -> tuple[int, float]:
     return shift, math.sqrt(max(variance, 0.01))
 
 
-def small_planes(frame: Frame, shift: int) -> list[FloatImage]:
-    """The three channels in code values, averaged over cells of 2^shift pixels."""
+def cells(frame: Frame, matte: Matte, shift: int) -> tuple[list[FloatImage], FloatImage]:
+    """What `fill` wants: the three channels in code values, averaged over cells of 2^shift pixels,
+    and how far each cell is background."""
     subsampled = frame.format.chroma_shift
-    small = [
-        _cell_means(plane, shift - subsampled[0] * (i > 0), shift - subsampled[1] * (i > 0))
-        for i, plane in enumerate(frame.planes)
-    ]
-    channels = cv2.split(small[0]) if frame.format.family == "rgb" else small
-    return [np.asarray(channel, np.float32) for channel in channels]
+    small: list[npt.NDArray[Any]] = []
+    others: list[npt.NDArray[Any]] = []
+
+    def first() -> None:
+        small.append(_cell_means(frame.planes[0], shift, shift))
+
+    def rest() -> None:
+        shifts = shift - subsampled[0], shift - subsampled[1]
+        others.extend(_cell_means(plane, *shifts) for plane in frame.planes[1:])
+        others.append(background_weight(np.asarray(matte.alpha), shift))
+
+    if is_worth_splitting(frame.width * frame.height):
+        both(first, rest)  # luma is half of the work
+    else:
+        first()
+        rest()
+    *chromas, weight = others
+    channels = cv2.split(small[0]) if frame.format.family == "rgb" else (*small, *chromas)
+    return [np.asarray(channel, np.float32) for channel in channels], weight
 
 
 def _cell_means(plane: npt.NDArray[Any], shift_x: int, shift_y: int) -> npt.NDArray[Any]:

@@ -7,6 +7,8 @@ enlarging, level by level; the last channel of a pyramid is the weight.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -51,6 +53,30 @@ def fill(
         _push(fine, below, out)
     else:
         out[:] = below
+
+
+@compiled
+def steady(
+    values: Floats, before: npt.NDArray[Any], kept_within: np.float32, top: np.float32,
+    out: npt.NDArray[Any],
+) -> None:  # fmt: skip
+    """Codes that stay as they were until a value has moved away; see `rvm.compositing.steady`.
+
+    Args:
+        values: (rows, columns).
+        before: the codes so far, of the same shape.
+        kept_within: how far from its code a value may be, in codes.
+        top: the largest code.
+        out: the new codes, of `before`'s type; may be `before` itself.
+    """
+    rows, columns = values.shape
+    for y in range(rows):
+        for x in range(columns):
+            value = values[y, x]
+            if abs(value - np.float32(before[y, x])) < kept_within:
+                out[y, x] = before[y, x]
+            else:
+                out[y, x] = min(max(np.rint(value), np.float32(0)), top)
 
 
 @compiled

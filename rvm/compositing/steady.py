@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rvm.colour import chroma
+from rvm.jit import kernels
 
 if TYPE_CHECKING:
     from rvm.colour.chroma import Samples
@@ -40,12 +41,16 @@ class SteadyRounding:
         same = pixels == self._pixels and [c.shape for c in self._codes] == [p.shape for p in parts]
         before = self._codes if same else [np.zeros(p.shape, pixels.dtype) for p in parts]
         self._pixels = pixels
-        self._codes = [
-            np.where(
-                np.abs(part - old) < np.float32(KEPT_WITHIN),
-                old,
-                chroma.round_to(part, pixels.dtype, pixels.max_value),
-            )
-            for part, old in zip(parts, before, strict=True)
-        ]
+        self._codes = [_round(part, old, pixels) for part, old in zip(parts, before, strict=True)]
         return self._codes
+
+
+def _round(values: FloatImage, before: Samples, pixels: PixelFormat) -> Samples:
+    fused = kernels("rvm.compositing.fused_fill")
+    if fused is not None:
+        codes = np.empty_like(before)
+        within, top = np.float32(KEPT_WITHIN), np.float32(pixels.max_value)
+        fused.steady(np.ascontiguousarray(values), before, within, top, codes)
+        return codes
+    rounded = chroma.round_to(values, pixels.dtype, pixels.max_value)
+    return np.where(np.abs(values - before) < np.float32(KEPT_WITHIN), before, rounded)

@@ -6,9 +6,11 @@ import itertools
 
 import numpy as np
 import numpy.typing as npt
+import pytest
 import torch
 
 from rvm.colour import torch_rgb
+from rvm.compositing import steady
 from rvm.compositing.blur import Blur
 from rvm.compositing.steady import KEPT_WITHIN, SteadyRounding
 from rvm.compositing.torch_blur import TorchBlur
@@ -42,6 +44,22 @@ def test_no_code_is_further_off_than_it_says() -> None:
         codes = rounding.codes([values], YUV420P)[0]
         assert codes.dtype == np.uint8
         assert np.abs(codes - values).max() <= KEPT_WITHIN
+
+
+@pytest.mark.parametrize("name", ["yuv420p", "yuv420p10"])
+def test_the_kernel_and_numpy_round_alike(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    pixels, rng = PIXEL_FORMATS[name], np.random.default_rng(2)
+    compiled, plain = SteadyRounding(), SteadyRounding()
+    values = rng.uniform(-4, pixels.max_value + 4, (33, 47)).astype(np.float32)
+    values[0] = np.arange(47) + np.float32(0.5)  # halfway: to the even code
+    for _ in range(4):
+        with monkeypatch.context() as patch:
+            ours = compiled.codes([values], pixels)[0]
+            patch.setattr(steady, "kernels", lambda module: None)
+            theirs = plain.codes([values], pixels)[0]
+        assert ours.dtype == theirs.dtype == pixels.dtype
+        np.testing.assert_array_equal(ours, theirs)
+        values = values + rng.normal(0, 0.6, values.shape).astype(np.float32)
 
 
 def noisy_frames(count: int) -> list[Frame]:
