@@ -10,9 +10,12 @@ import numpy as np
 from rvm.colour.chroma import resample
 from rvm.colour.ranges import code_to_rgb
 from rvm.colour.rgb import network_rgb
+from rvm.halves import in_parts, is_worth_splitting
 from rvm.jit import kernels
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rvm.frame import FloatImage, Frame
     from rvm.matting.contracts.base import Array
 
@@ -24,9 +27,16 @@ def write_picture(frame: Frame, planar: Array) -> None:
     if fused is None:
         to_planar(network_rgb(frame, width, height), planar)
         return
-    planes = tuple(np.ascontiguousarray(resample(p, width, height)) for p in frame.planes)
+    planes = [*frame.planes]
+
+    def shrink(numbers: Sequence[int]) -> None:
+        for number in numbers:
+            planes[number] = np.ascontiguousarray(resample(planes[number], width, height))
+
+    parts = ((0,), (1, 2)) if is_worth_splitting(frame.width * frame.height) else ((0, 1, 2),)
+    in_parts(shrink, parts)  # luma is two thirds of the work
     matrix = code_to_rgb(frame.format, frame.colour).astype(np.float32)
-    fused.planar_rgb(planes, matrix, planar)
+    fused.planar_rgb(tuple(planes), matrix, planar)
 
 
 def _is_plain(frame: Frame, planar: Array) -> bool:
