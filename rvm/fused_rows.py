@@ -1,4 +1,8 @@
-"""What compiled kernels on both sides of the matte do alike: enlarging a small plane row by row."""
+"""What compiled kernels on both sides of the matte do alike: enlarging a small plane row by row.
+
+A kernel that calls this one keeps it in its own cache, which looks at its own file only: whoever
+changes this file must touch the callers' (an installation writes them all anew).
+"""
 
 from __future__ import annotations
 

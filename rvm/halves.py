@@ -57,6 +57,14 @@ def row_parts(rows: int, samples: int) -> tuple[slice, ...]:
     return slice(0, rows // 2), slice(rows // 2, rows)
 
 
+def plane_parts(planes: int, samples: int) -> tuple[tuple[int, ...], ...]:
+    """The numbers of a picture's planes: the first, which has most of the work, beside the others;
+    all in one part where there is but one, or where its `samples` are few."""
+    if planes == 1 or not is_worth_splitting(samples):
+        return (tuple(range(planes)),)
+    return (0,), tuple(range(1, planes))
+
+
 def is_worth_splitting(samples: int) -> bool:
     """Whether a picture of so many samples is done sooner by two threads than by one."""
     return samples >= WORTH_SPLITTING

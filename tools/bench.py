@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
 from rvm.bench import SIZES, BenchOptions, machine, run_bench
-from rvm.bench.machine import result_name
+from rvm.bench.results import machine_words, write_result
 from rvm.cli.commands.bench import table
 
 _RESULTS = Path(__file__).parents[1] / "benchmarks" / "results"
@@ -54,9 +53,7 @@ def main() -> None:
         "machine": before,
         "rows": [row.to_json() for row in rows],
     }
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    target = arguments.out / f"{result_name(result['date'], before)}.json"
-    target.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    target = write_result(arguments.out, machine_words(before), result)
     draw(result, target.with_suffix(".png"))
     print(f"{target}\n{target.with_suffix('.png')}")
 

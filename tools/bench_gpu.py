@@ -14,15 +14,13 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import json
-import re
 import sys
 from pathlib import Path
-from typing import Any
 
 from rvm.bench.gpu import FULL, QUICK, GpuBench
 from rvm.bench.gpu.cases import REFERENCES
 from rvm.bench.gpu.verdict import markdown
+from rvm.bench.results import write_result
 from rvm.device import choose_device
 from rvm.errors import RvmError
 
@@ -46,20 +44,12 @@ def main(words: list[str] | None = None) -> int:
         print(f"bench_gpu: {error}", file=sys.stderr)
         return 1
     print(markdown(result))
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    target = arguments.out / _name(result)
-    target.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    print(f"\n{target}")
+    print(f"\n{write_result(arguments.out, result['machine']['device'], result)}")
     return 0
 
 
 def _tell(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
-
-
-def _name(result: dict[str, Any]) -> str:
-    device = re.sub(r"[^a-z0-9]+", "-", result["machine"]["device"].lower()).strip("-")
-    return f"{result['date'][:10]}-{device}.json"
 
 
 def _command(arguments: argparse.Namespace) -> str:

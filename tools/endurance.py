@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import json
 import multiprocessing
 import tempfile
 import time
@@ -25,7 +24,7 @@ import av
 
 from rvm.bench import machine
 from rvm.bench.clips import ENCODING, SIZES, write_clip
-from rvm.bench.machine import result_name
+from rvm.bench.results import machine_words, write_result
 from rvm.compositing import make_compositor
 from rvm.matting.matter import Matter
 from rvm.pipeline import Pipeline
@@ -117,15 +116,15 @@ def make_film(target: Path, size: str, frames: int, clip: Path | None) -> None:
     repeat(short, target, frames)
 
 
-def endure(film: Path, output: Path, model: str | None) -> list[Mark]:
-    """Convert the film before its blurred background; what was seen on the way."""
+def endure(film: Path, output: Path, frames: int, model: str | None) -> list[Mark]:
+    """Convert a film of so many frames before its blurred background; what was seen on the way."""
     source = Marked(open_source(film))
     sink = open_sinks(
         output, None, None, info=source.info, overwrite=False, audio=False, **ENCODING
     )
     report = Pipeline(source, Matter(model), make_compositor("blur"), sink).run()
-    if report.frames_out != report.frames_in:
-        raise SystemExit(f"{report.frames_out} frames came out of {report.frames_in}")
+    if report.frames_out != frames:
+        raise SystemExit(f"{report.frames_out} frames came out of {frames}")
     return source.marks
 
 
@@ -138,19 +137,24 @@ def main() -> None:
         # In a process of its own: what making the film took must not count.
         with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as other:
             other.submit(make_film, film, arguments.size, arguments.frames, arguments.clip).result()
-        marks = endure(film, film.with_name("out.mp4"), arguments.model)
+        marks = endure(film, film.with_name("out.mp4"), arguments.frames, arguments.model)
     for mark in marks:
         print(f"{mark.frames:>7} frames  {mark.peak_rss_mb:7.1f} MB  {mark.fps:6.1f} fps")
     result: dict[str, Any] = {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="minutes"),
-        "command": f"python tools/endurance.py --size {arguments.size} --frames {arguments.frames}",
+        "command": _command(arguments),
         "machine": before,
         "marks": [asdict(mark) for mark in marks],
     }
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    target = arguments.out / f"{result_name(result['date'], before)}-endurance.json"
-    target.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    print(target)
+    print(write_result(arguments.out, f"{machine_words(before)} endurance", result))
+
+
+def _command(arguments: argparse.Namespace) -> str:
+    """What to type, without where the clip lay."""
+    words = [f"--size {arguments.size} --frames {arguments.frames}"]
+    words += [f"--clip {arguments.clip.name}"] if arguments.clip else []
+    words += [f"--model {arguments.model}"] if arguments.model else []
+    return " ".join(["python tools/endurance.py", *words])
 
 
 def _parse() -> argparse.Namespace:

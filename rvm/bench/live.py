@@ -85,8 +85,8 @@ def _run(source: Source, seconds: float | None, how: dict[str, Any]) -> tuple[Re
     from rvm.sinks.null import NullSink
 
     matter = Matter(**how)
-    matter.prepare(source.info.width, source.info.height)
     matter.warm_up()
+    matter.prepare(source.info.width, source.info.height)
     device = matter.info.device if matter.info.engine == "torch" else "cpu"
     compositor = make_compositor(_BACKGROUND, device=device)
     pipeline = Pipeline(source, matter, compositor, NullSink(), limits=Limits(seconds=seconds))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import re
 from pathlib import Path
 from typing import Any
 
@@ -27,17 +26,6 @@ def machine() -> dict[str, Any]:
         "libraries": {name: version(name) for name in libraries if _is_there(name)},
         "load": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
     }
-
-
-def result_name(date: str, facts: dict[str, Any]) -> str:
-    """What a file of results is called, without its suffix: `<date>-<processor>-<n>-cores`.
-
-    Args:
-        date: ISO 8601; the day is what counts.
-        facts: of `machine`.
-    """
-    name = re.sub(r"[^a-z0-9]+", "-", facts["processor"].lower()).strip("-")
-    return f"{date[:10]}-{name}-{facts['cores']}-cores"
 
 
 def processor() -> str:

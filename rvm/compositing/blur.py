@@ -23,7 +23,7 @@ from rvm.compositing.base import Background
 from rvm.compositing.pool import PlanePool
 from rvm.compositing.steady import SteadyRounding
 from rvm.errors import UsageError
-from rvm.halves import both, in_parts, is_worth_splitting
+from rvm.halves import both, in_parts, is_worth_splitting, plane_parts
 from rvm.jit import kernels
 
 if TYPE_CHECKING:
@@ -106,10 +106,7 @@ class Blur(Background):
                 size = (whole[number].shape[1], whole[number].shape[0])
                 cv2.resize(parts[number], size, dst=whole[number], interpolation=cv2.INTER_LINEAR)
 
-        if len(parts) > 1 and is_worth_splitting(frame.width * frame.height):
-            in_parts(enlarge, ((0,), (1, 2)))  # luma is two thirds of the work
-        else:
-            enlarge(range(len(parts)))
+        in_parts(enlarge, plane_parts(len(parts), frame.width * frame.height))
         shapes = pixels.plane_shapes(frame.width, frame.height)
         return tuple(p[: s[0], : s[1]] for p, s in zip(whole, shapes, strict=True))
 

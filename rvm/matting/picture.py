@@ -10,7 +10,7 @@ import numpy as np
 from rvm.colour.chroma import resample
 from rvm.colour.ranges import code_to_rgb
 from rvm.colour.rgb import network_rgb
-from rvm.halves import in_parts, is_worth_splitting
+from rvm.halves import in_parts, plane_parts
 from rvm.jit import kernels
 
 if TYPE_CHECKING:
@@ -33,8 +33,7 @@ def write_picture(frame: Frame, planar: Array) -> None:
         for number in numbers:
             planes[number] = np.ascontiguousarray(resample(planes[number], width, height))
 
-    parts = ((0,), (1, 2)) if is_worth_splitting(frame.width * frame.height) else ((0, 1, 2),)
-    in_parts(shrink, parts)  # luma is two thirds of the work
+    in_parts(shrink, plane_parts(len(planes), frame.width * frame.height))
     matrix = code_to_rgb(frame.format, frame.colour).astype(np.float32)
     fused.planar_rgb(tuple(planes), matrix, planar)
 

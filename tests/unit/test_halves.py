@@ -51,6 +51,12 @@ def test_rows_are_split_once_and_without_a_gap(monkeypatch: pytest.MonkeyPatch) 
     assert halves.row_parts(7, halves.WORTH_SPLITTING) == (slice(0, 3), slice(3, 7))
 
 
+def test_the_first_plane_goes_beside_the_others() -> None:
+    assert halves.plane_parts(3, halves.WORTH_SPLITTING - 1) == ((0, 1, 2),)
+    assert halves.plane_parts(3, halves.WORTH_SPLITTING) == ((0,), (1, 2))
+    assert halves.plane_parts(1, halves.WORTH_SPLITTING) == ((0,),)
+
+
 class Still(Background):
     def __init__(self, picture: Frame) -> None:
         self.picture = picture
