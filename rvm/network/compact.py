@@ -33,6 +33,8 @@ from torch.nn import functional as F
 
 SIZE_MULTIPLE = 32
 LUMA = (0.2126, 0.7152, 0.0722)
+LEAK = 0.05
+"""Share of gradient and excess that the coarse alpha keeps outside 0..1, in training."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,7 @@ class SplitConvGRU(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         half = channels // 2
-        self.width = half
+        self.width, self.passing = half, channels - half
         self.gates_dw = nn.Conv2d(2 * half, 2 * half, 3, padding=1, groups=2 * half)
         self.gates_pw = nn.Conv2d(2 * half, 2 * half, 1)
         self.cand_dw = nn.Conv2d(2 * half, 2 * half, 3, padding=1, groups=2 * half)
@@ -126,7 +128,7 @@ class SplitConvGRU(nn.Module):
 
     def forward(self, x: Tensor, state: Tensor, frames: int) -> tuple[Tensor, Tensor]:
         """[B*T,c,h,w] (time fastest, T = ``frames``) and [B,c/2,h,w] -> the same."""
-        passed, x = torch.split(x, [x.shape[1] - self.width, self.width], 1)
+        passed, x = torch.split(x, [self.passing, self.width], 1)
         if frames == 1:
             h = self.step(x, state.expand_as(x))
             return torch.cat([passed, h], 1), h
@@ -270,7 +272,7 @@ class CompactMatting(nn.Module):
                 raise ValueError(f"got state r{index} {tuple(tensor.shape)}, expected {shape}")
 
 
-def leaky_clamp(x: Tensor, slope: float = 0.05) -> Tensor:
+def leaky_clamp(x: Tensor, slope: float = LEAK) -> Tensor:
     """Clamp to 0..1 that still passes a small gradient outside; training only."""
     inside = x.clamp(0, 1)
     return inside + slope * (x - inside)

@@ -5,7 +5,8 @@ activations per tensor, their ranges taken from real frames (Jacob et al., CVPR 
 The recurrent gates and the head stay in floating point: their errors would be fed back or end up in
 the matte as steps. So does the stem, whose three input channels leave 8-bit kernels mostly idle
 (three times slower, measured). The sums between residual convolutions are 8-bit too, or every block
-would go there and back.
+would go there and back; and so are their rectifiers, which then are part of the convolution before
+them.
 """
 
 from __future__ import annotations
@@ -32,8 +33,9 @@ from rvm.network.half_storage import restore
 
 Feeds = dict[str, npt.NDArray[np.float32]]
 
-PARTS = ("down5", "down4", "down3", "down2", "to_decoder", "up3/mix", "up2/mix", "up1/mix")
-"""What may be quantised, by the names of layers; most of the arithmetic is in the first four."""
+PARTS = ("down5", "down4", "down3", "down2", "to_decoder")
+"""What may be quantised, by the names of layers: runs of convolutions that follow one another. One
+between float layers takes longer in 8 bits, with the conversions, than in floating point."""
 
 
 class Recorded(CalibrationDataReader):  # type: ignore[misc]
@@ -67,15 +69,41 @@ def record_feeds(
 
 
 def chosen_nodes(model: Path, parts: Sequence[str]) -> list[str]:
-    """Names of the dense convolutions, and of the sums between them, that belong to some parts."""
+    """Names of the dense convolutions, rectifiers and sums that belong to some parts."""
     found = []
     for node in onnx.load(str(model)).graph.node:
         grouped = any(a.name == "group" and a.i > 1 for a in node.attribute)
-        if node.op_type == "Add" or (node.op_type == "Conv" and not grouped):
+        if node.op_type in ("Add", "Relu") or (node.op_type == "Conv" and not grouped):
             path = node.name.removeprefix("/network").removeprefix("/")
             if any(path.startswith(f"{part}/") for part in parts):
                 found.append(node.name)
     return found
+
+
+def keep_float_where_it_is(model: onnx.ModelProto) -> None:
+    """Let float convolutions read a float convolution itself, not its 8-bit form, in place.
+
+    The head reads the stem so: the largest tensor of all is spared two conversions and their error.
+    """
+    makers = {output: node for node in model.graph.node for output in node.output}
+
+    def maker(name: str, *kinds: str) -> onnx.NodeProto | None:
+        node = makers.get(name)
+        return node if node is not None and node.op_type in kinds else None
+
+    def is_float(node: onnx.NodeProto) -> bool:
+        return node.op_type == "Conv" and maker(node.input[1], "DequantizeLinear") is None
+
+    for node in filter(is_float, model.graph.node):
+        back = maker(node.input[0], "DequantizeLinear")
+        rounded = back and maker(back.input[0], "QuantizeLinear")
+        if rounded is None:
+            continue
+        source = maker(rounded.input[0], "Relu", "Conv")
+        if source is not None and source.op_type == "Relu":
+            source = maker(source.input[0], "Conv")
+        if source is not None and is_float(source):
+            node.input[0] = rounded.input[0]
 
 
 def quantise(model: Path, target: Path, feeds: Sequence[Feeds], parts: Sequence[str]) -> None:
@@ -100,6 +128,7 @@ def quantise(model: Path, target: Path, feeds: Sequence[Feeds], parts: Sequence[
         calibrate_method=CalibrationMethod.MinMax,
     )
     written = onnx.load(str(target))
+    keep_float_where_it_is(written)
     onnx.helper.set_model_props(written, properties)
     onnx.checker.check_model(written)
     onnx.save(written, str(target))

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from rvm.network.compact import CompactOutput, pad_edges
+from rvm.network.compact import LEAK, CompactOutput, pad_edges
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,8 @@ class LossWeights:
     hints: float = 0.3
     features: float = 0.5
     """Of :class:`rvm.training.features.FeatureMatcher`; nothing without a teacher."""
+    mistaken: float = 0.0
+    """Of :func:`mistaken_loss`."""
     edge: float = 2.0
     """Extra weight of pixels whose true alpha is neither 0 nor 1, or near such a pixel."""
 
@@ -89,6 +91,17 @@ def hint_loss(hints: tuple[Tensor, ...], alpha: Tensor) -> Tensor:
     return total / max(1, len(hints))
 
 
+def mistaken_loss(leaky: Tensor, true: Tensor) -> Tensor:
+    """How far beyond the wrong end of 0..1 the network went, before the leak made it small.
+
+    ``leaky`` [N,1,h,w] comes out of :func:`rvm.network.compact.leaky_clamp`. Below 0 where the
+    truth is 1, or above 1 where it is 0, the other losses keep a twentieth of their gradient, so
+    that a person who is missed altogether would hardly be learnt; here it is whole.
+    """
+    below, above = (-leaky).clamp_min(0), (leaky - 1).clamp_min(0)
+    return (below * true + above * (1 - true)).mean() / LEAK
+
+
 def matting_loss(
     output: CompactOutput,
     refined: tuple[Tensor, Tensor],
@@ -118,6 +131,7 @@ def matting_loss(
         "temporal": temporal_loss(predicted, alpha, frames),
         "foreground": ((predicted_fgr - fgr).abs() * inside).mean(),
         "hints": hint_loss(output.hints, small),
+        "mistaken": mistaken_loss(output.pha, small),
     }
     if features is not None:
         parts["features"] = features

@@ -51,9 +51,9 @@ def test_gates_head_and_depthwise_convolutions_stay_in_floating_point(model: Pat
     chosen = chosen_nodes(model, PARTS)
     assert any("down4" in name for name in chosen)
     assert not any(word in name for name in chosen for word in ("gru", "head", "depthwise"))
-    # one residual block: the halving convolution, its own, and the sum
+    # the halving convolution, one residual block's own, and the sum; each with its rectifier
     names = [name.rpartition("/")[2] for name in chosen_nodes(model, ["down4"])]
-    assert names == ["Conv", "Conv", "Add"]
+    assert names == ["Conv", "Relu", "Conv", "Relu", "Add"]
 
 
 def test_the_twin_keeps_contract_and_mattes(model: Path, tmp_path: Path) -> None:
@@ -65,3 +65,18 @@ def test_the_twin_keeps_contract_and_mattes(model: Path, tmp_path: Path) -> None
     assert sum(node.op_type == "QuantizeLinear" for node in written.graph.node) > 5
     difference = np.abs(run(target, feeds) - run(model, feeds))
     assert 0 < difference.mean() < 0.01
+
+
+def test_the_head_reads_the_stem_in_floating_point(model: Path, tmp_path: Path) -> None:
+    target = tmp_path / "int8.onnx"
+    quantise(model, target, list(record_feeds(model, [frames(2)])), PARTS)
+    nodes = onnx.load(str(target)).graph.node
+    makers = {output: node for node in nodes for output in node.output}
+    convolutions = {node.name: node for node in nodes if node.op_type == "Conv"}
+    skip = next(node for name, node in convolutions.items() if "head/from_skip" in name)
+    assert makers[skip.input[0]].op_type == "Relu"
+    # what follows the stem in 8 bits still reads its 8-bit form
+    follows = next(node for name, node in convolutions.items() if "down2" in name)
+    assert makers[follows.input[0]].op_type == "DequantizeLinear"
+    # a rectifier is no node of its own between convolutions: 8-bit codes end at zero anyway
+    assert not any("down" in node.name for node in nodes if node.op_type == "Relu")

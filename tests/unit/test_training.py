@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from rvm.network.compact import CompactConfig, CompactMatting
+from rvm.network.compact import CompactConfig, CompactMatting, leaky_clamp
 from rvm.training import augmentation, losses, optimizers
 from rvm.training.compute import Batch, Compute
 from rvm.training.loop import Trainer, train
@@ -83,6 +83,16 @@ def test_hints_are_cross_entropy_against_the_averaged_alpha() -> None:
     alpha = torch.ones(1, 1, 4, 4)
     logits = (torch.zeros(1, 1, 2, 2),)
     assert losses.hint_loss(logits, alpha) == pytest.approx(np.log(2))
+
+
+def test_being_sure_and_wrong_teaches_with_the_whole_gradient() -> None:
+    raw = torch.tensor([-2.0, -2.0, 3.0, 3.0, 0.4]).view(1, 1, 1, 5).requires_grad_()
+    true = torch.tensor([1.0, 0.0, 0.0, 1.0, 0.0]).view(1, 1, 1, 5)
+    loss = losses.mistaken_loss(leaky_clamp(raw), true)
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert float(loss.detach()) == pytest.approx((2 + 2) / 5)  # 2 below 0, and 2 above 1
+    assert raw.grad is not None
+    assert raw.grad.flatten().tolist() == pytest.approx([-0.2, 0, 0.2, 0, 0])
 
 
 def test_a_mask_overrules_the_matte_only_away_from_its_outline() -> None:
