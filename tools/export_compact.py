@@ -2,7 +2,7 @@
 
     python tools/export_compact.py RUN/last.pt --out models --name compact
     python tools/export_compact.py models/compact.safetensors    # the same weights once more
-    python tools/export_compact.py RUN/last.pt --name compact_quality --long-side 512 --onnx-only
+    python tools/export_compact.py RUN/last.pt --name NAME --long-side 512 --onnx-only
     python tools/export_compact.py models/compact.safetensors --full FILE    # for other programs
 
 The moving average of the weights is what is exported. Each ONNX file is run beside the network in

@@ -50,7 +50,7 @@ def aim_table(
     results: dict[str, dict[str, Any]],
     latency: dict[str, float],
     name: str,
-    sides: dict[str, int],
+    runs: dict[str, tuple[str, int]],
 ) -> str:
     """What was aimed at, what was measured, and whether that is enough."""
     ours = results[name]
@@ -61,7 +61,7 @@ def aim_table(
         reached = value <= limit if bar.startswith("<=") else value >= limit
         rows.append(aim_row(title, bar, style.format(value), reached))
     rows += [flicker_row(results, ours), *peer_rows(results, ours)]
-    rows += cost_rows(latency, name, sides)
+    rows += cost_rows(latency, name, runs)
     if f"{name}-int8" in results:
         lost = results[f"{name}-int8"]["composites"]["mad"] / ours["composites"]["mad"] - 1
         rows.append(aim_row("int8: MAD lost against fp32", "<= 5 %", f"{lost:.1%}", lost <= 0.05))
@@ -93,12 +93,15 @@ def peer_rows(results: dict[str, dict[str, Any]], ours: dict[str, Any]) -> list[
     return rows
 
 
-def cost_rows(latency: dict[str, float], name: str, sides: dict[str, int]) -> list[str]:
-    """The reference's time over ours, of each variant at the size that is its default."""
+def cost_rows(
+    latency: dict[str, float], name: str, runs: dict[str, tuple[str, int]]
+) -> list[str]:
+    """The reference's time over ours, of each variant: its file at the size that it runs at."""
     rows = []
     for ending, bar in COST_BARS.items():
         variant = name + ending
-        ratio = latency["reference"] / latency[f"{variant} {sides[variant]}: frame to alpha"]
+        file, side = runs[variant]
+        ratio = latency["reference"] / latency[f"{file} {side}: frame to alpha"]
         title = f"cost of a 1080p frame against the reference, {variant}"
         rows.append(aim_row(title, f"<= 1 / {bar}", f"1 / {ratio:.1f}", ratio >= bar))
     return rows
@@ -130,15 +133,6 @@ def stage_table(log: Path, workers: int, earlier: dict[str, list[float]]) -> str
     return "\n".join(rows)
 
 
-def last_step(log: Path | None, workers: int) -> str:
-    """How far a run went, in words."""
-    if log is None:
-        return "its log was not at hand when this was written."
-    line = json.loads(log.read_text(encoding="utf-8").splitlines()[-1])
-    frames, loss = line["frames"] * workers, line["refined"]
-    return f"{line['step']} steps, {frames:,} frames, refined-alpha L1 {loss:.4f} at its end."
-
-
 def file_table(folder: Path, name: str) -> str:
     """Name, size and hash of every file of the model."""
     rows = ["| file | bytes | sha256 |", "|-|-|-|"]
@@ -161,16 +155,15 @@ def main() -> None:
     parser.add_argument("--results", type=Path, required=True)
     parser.add_argument("--latency", type=Path, required=True)
     parser.add_argument("--log", type=Path, required=True)
-    parser.add_argument("--quality-log", type=Path, help="log of the run of the quality variant")
     parser.add_argument("--workers", type=int, default=2, help="how many trained")
     parser.add_argument("--notes", type=Path, help="what was seen in the pictures, Markdown")
     parser.add_argument("--name", default="compact")
     parser.add_argument("--models", type=Path, default=Path("models"))
     args = parser.parse_args()
     manifest = tomllib.loads((args.models / "manifest.toml").read_text(encoding="utf-8"))
-    sides = {
-        Path(entry["file"]).stem: entry["long_side"]
-        for entry in manifest["models"].values()
+    runs = {
+        variant.replace("_", "-"): (Path(entry["file"]).stem, entry["long_side"])
+        for variant, entry in manifest["models"].items()
         if "long_side" in entry
     }
     history = json.loads((args.models / f"{args.name}-stages.json").read_text(encoding="utf-8"))
@@ -179,12 +172,11 @@ def main() -> None:
     text = TEMPLATE.read_text(encoding="utf-8")
     parts = {
         "METRICS": metric_table(results),
-        "AIMS": aim_table(results, latency, args.name, sides),
+        "AIMS": aim_table(results, latency, args.name, runs),
         "LATENCY": latency_table(latency),
         "STAGES": stage_table(args.log, args.workers, history),
-        "QUALITY": last_step(args.quality_log, args.workers),
         "WEIGHTS": f"{weights(args.models / f'{args.name}.safetensors') / 1e6:.2f}",
-        "SIDE": str(sides[args.name]),
+        "SIDE": str(runs[args.name][1]),
         "FILES": file_table(args.models, args.name),
         "NOTES": args.notes.read_text(encoding="utf-8").strip() if args.notes else "",
     }

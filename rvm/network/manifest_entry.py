@@ -50,10 +50,13 @@ def entry(
 
 
 def put_entries(manifest: Path, entries: Mapping[str, str]) -> None:
-    """Put tables in the place of older ones of the same names; new ones come last."""
+    """Put tables in the place of older ones of the same names; new ones come last.
+
+    Other tables that name one of their files, as those of another size do, get its size and hash.
+    """
     text = manifest.read_text(encoding="utf-8")
     for name, table in entries.items():
-        text = put_entry(text, name, table)
+        text = repin(put_entry(text, name, table), table)
     manifest.write_text(text, encoding="utf-8")
 
 
@@ -64,6 +67,26 @@ def put_entry(manifest: str, name: str, text: str) -> str:
     if pattern.search(manifest):
         return pattern.sub(lambda _: text, manifest)
     return manifest.rstrip("\n") + "\n\n" + text
+
+
+def repin(manifest: str, table: str) -> str:
+    """The manifest's text with size and hash from ``table`` wherever its file is named."""
+    pinned = {key: _line(key, table) for key in ("file", "sha256", "bytes")}
+
+    def update(match: re.Match[str]) -> str:
+        other = match.group()
+        if _line("file", other) != pinned["file"]:
+            return other
+        for key in ("sha256", "bytes"):
+            other = other.replace(_line(key, other), pinned[key])
+        return other
+
+    return re.sub(r"^\[models\..*\n(?:(?!\[|#|\n).*\n?)*", update, manifest, flags=re.MULTILINE)
+
+
+def _line(key: str, table: str) -> str:
+    found = re.search(rf"^{key} = .*$", table, re.MULTILINE)
+    return found.group() if found else f"{key} ="
 
 
 def _quoted(name: str) -> str:

@@ -37,3 +37,22 @@ def test_an_entry_replaces_its_own_table_and_nothing_else(tmp_path: Path) -> Non
     assert models["ours_int8"]["precision"] == "int8"
     assert models["other.zip"] == {"file": "other.zip"}
     assert text.index("# A comment.") < text.index("[models.ours]") < text.index("# Another.")
+
+
+def test_all_entries_of_a_file_are_pinned_anew(tmp_path: Path) -> None:
+    manifest, model = tmp_path / "manifest.toml", tmp_path / "ours.onnx"
+    manifest.write_text("")
+    model.write_bytes(b"old")
+    names = ("ours", "ours_large")
+    put_entries(
+        manifest, {n: entry(n, model, "rvm", 32 * k, description=n) for k, n in enumerate(names)}
+    )
+    model.write_bytes(b"abc")
+    put_entries(manifest, {"ours": entry("ours", model, "rvm", 64, description="new")})
+    models = tomllib.loads(manifest.read_text())["models"]
+    assert models["ours_large"]["sha256"] == models["ours"]["sha256"]
+    assert models["ours_large"]["sha256"].startswith("ba7816bf8f01cfea")
+    assert models["ours_large"]["bytes"] == 3
+    assert (models["ours_large"]["long_side"], models["ours_large"]["description"]) == (
+        32, "ours_large",
+    )  # fmt: skip
