@@ -93,9 +93,7 @@ def peer_rows(results: dict[str, dict[str, Any]], ours: dict[str, Any]) -> list[
     return rows
 
 
-def cost_rows(
-    latency: dict[str, float], name: str, runs: dict[str, tuple[str, int]]
-) -> list[str]:
+def cost_rows(latency: dict[str, float], name: str, runs: dict[str, tuple[str, int]]) -> list[str]:
     """The reference's time over ours, of each variant: its file at the size that it runs at."""
     rows = []
     for ending, bar in COST_BARS.items():
