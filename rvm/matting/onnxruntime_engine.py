@@ -274,7 +274,7 @@ def open_onnxruntime(
             "tools/export.py"
         )
     count = choose_threads(threads, light=contract.is_light)
-    static = True if contract.is_light else None
+    static = True if contract.is_light and device.kind == "cpu" else None
     runner = OnnxRuntimeRunner(data, name, device, count, tensorrt, static=static)
     engine = "tensorrt" if tensorrt else "onnxruntime"
     return GraphEngine(runner, name=name, engine=engine, entry=entry, ratio=ratio, reason=reason)

@@ -12,6 +12,9 @@ from rvm.network.compact import SIZE_MULTIPLE
 
 LICENCE = "GPL-3.0"
 
+_LINES = r"(?:(?!\[|#|\n).*\n?)*"
+"""The lines of a table below its name."""
+
 
 def entry(
     name: str,
@@ -63,7 +66,7 @@ def put_entries(manifest: Path, entries: Mapping[str, str]) -> None:
 def put_entry(manifest: str, name: str, text: str) -> str:
     """The manifest's text with one table replaced, or added at its end."""
     key = re.escape(f"[models.{_quoted(name)}]")
-    pattern = re.compile(rf"^{key}\n(?:(?!\[|#|\n).*\n?)*", re.MULTILINE)
+    pattern = re.compile(rf"^{key}\n{_LINES}", re.MULTILINE)
     if pattern.search(manifest):
         return pattern.sub(lambda _: text, manifest)
     return manifest.rstrip("\n") + "\n\n" + text
@@ -81,7 +84,7 @@ def repin(manifest: str, table: str) -> str:
             other = other.replace(_line(key, other), pinned[key])
         return other
 
-    return re.sub(r"^\[models\..*\n(?:(?!\[|#|\n).*\n?)*", update, manifest, flags=re.MULTILINE)
+    return re.sub(rf"^\[models\..*\n{_LINES}", update, manifest, flags=re.MULTILINE)
 
 
 def _line(key: str, table: str) -> str:
