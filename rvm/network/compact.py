@@ -220,15 +220,18 @@ class CompactMatting(nn.Module):
         ``src_small`` [B*T,3,h,w] RGB 0..1, the frames of a sequence next to each other; ``state``
         four tensors as returned before, or zeros [1,1,1,1] each to begin.
 
-        Where the picture and :attr:`luma` are float32 and the weights are not, the guided filter
-        is float32 all the same: half precision has no digits left for a small variance.
+        Where the picture and :attr:`luma` are float32 and the weights are not, or a training step
+        computes in half precision, the guided filter is float32 all the same: half precision has
+        no digits left for a small variance.
         """
         planes, states, levels = self.planes(src_small, state, frames)
+        if self.training:  # one plane after the other, which is what the rest is quickest with
+            planes = planes.float().contiguous()
         alpha, log_eps, residual = torch.split(planes, [4, 1, 3], 1)
         logits, log_eps = F.pixel_shuffle(alpha, 2), upsample(log_eps, 2)
         pha = leaky_clamp(logits + 0.5) if self.training else (logits + 0.5).clamp(0, 1)
-        luma = F.conv2d(src_small, self.luma)
-        if not self.training and pha.dtype != luma.dtype:
+        luma = luma_of(src_small) if self.training else F.conv2d(src_small, self.luma)
+        if pha.dtype != luma.dtype:
             pha, log_eps = pha.to(luma.dtype), log_eps.to(luma.dtype)
         scale, offset = guided_coefficients(luma, pha, log_eps)
         if not self.training:
@@ -280,7 +283,35 @@ def leaky_clamp(x: Tensor, slope: float = LEAK) -> Tensor:
 
 def upsample(x: Tensor, factor: int) -> Tensor:
     """Bilinear, half-pixel centres: [B,c,h,w] -> [B,c,h*factor,w*factor]."""
+    if factor == 2 and torch.compiler.is_compiling() and not torch.compiler.is_exporting():
+        return doubled(x)
     return F.interpolate(x, scale_factor=float(factor), mode="bilinear", align_corners=False)
+
+
+def resized(x: Tensor, size: Sequence[int]) -> Tensor:
+    """Bilinear, half-pixel centres: [B,c,h,w] -> [B,c,*size]; ``x`` itself where it has it."""
+    height, width = x.shape[-2:]
+    if (height, width) == tuple(size):
+        return x
+    if (2 * height, 2 * width) == tuple(size):
+        return upsample(x, 2)
+    return F.interpolate(x, tuple(size), mode="bilinear", align_corners=False)
+
+
+def doubled(x: Tensor) -> Tensor:
+    """:func:`upsample` by two out of slices, whose gradient is slices again.
+
+    What torch's compiler makes of ``interpolate`` gathers pixel by pixel, and scatters its gradient
+    likewise; on a CPU that was a third of a training step.
+    """
+    for dim in (2, 3):
+        last = x.shape[dim] - 1
+        before = torch.cat([x.narrow(dim, 0, 1), x.narrow(dim, 0, last)], dim)
+        after = torch.cat([x.narrow(dim, 1, last), x.narrow(dim, last, 1)], dim)
+        near = 0.75 * x
+        x = torch.stack([near + 0.25 * before, near + 0.25 * after], dim + 1)
+        x = x.flatten(dim, dim + 1)
+    return x
 
 
 def pad_edges(x: Tensor, n: int) -> Tensor:
@@ -311,9 +342,11 @@ def guided_coefficients(luma: Tensor, alpha: Tensor, log_eps: Tensor) -> tuple[T
     Returns scale and offset so that ``scale * luma + offset`` follows alpha, with the edges of
     luma. ``log_eps`` [B,1,h,w] moves the regulariser around exp(-6) of luma variance.
     """
-    stack = torch.cat([luma, alpha, luma * luma, luma * alpha], 1)
-    mean = box3(stack)
-    mean_y, mean_a, mean_yy, mean_ya = torch.split(mean, 1, 1)
+    planes = [luma, alpha, luma * luma, luma * alpha]
+    if torch.compiler.is_compiling():  # apart they are vectors of neighbours, stacked of strangers
+        mean_y, mean_a, mean_yy, mean_ya = (box3(plane) for plane in planes)
+    else:
+        mean_y, mean_a, mean_yy, mean_ya = torch.split(box3(torch.cat(planes, 1)), 1, 1)
     variance = (mean_yy - mean_y * mean_y).clamp_min(0)
     covariance = mean_ya - mean_y * mean_a
     epsilon = torch.exp(log_eps.clamp(-4, 6) - 6)
@@ -343,10 +376,12 @@ def zero_state() -> tuple[Tensor, ...]:
 def refine(output: CompactOutput, frame: Tensor) -> tuple[Tensor, Tensor]:
     """Full-size foreground [B,3,H,W] and alpha [B,1,H,W], 0..1, for ``frame`` [B,3,H,W] 0..1."""
     size = frame.shape[-2:]
-    weights = frame.new_tensor(LUMA).view(1, 3, 1, 1)
-    luma = (frame * weights).sum(1, keepdim=True)
-    planes = torch.cat([output.alpha_scale, output.alpha_offset], 1)
-    planes = F.interpolate(planes, size, mode="bilinear", align_corners=False)
-    scale, offset = torch.split(planes, 1, 1)
-    residual = F.interpolate(output.fgr_residual, size, mode="bilinear", align_corners=False)
-    return (frame + residual).clamp(0, 1), (scale * luma + offset).clamp(0, 1)
+    scale, offset = resized(output.alpha_scale, size), resized(output.alpha_offset, size)
+    residual = resized(output.fgr_residual, size)
+    return (frame + residual).clamp(0, 1), (scale * luma_of(frame) + offset).clamp(0, 1)
+
+
+def luma_of(frame: Tensor) -> Tensor:
+    """Full-range BT.709 luma [B,1,H,W] of [B,3,H,W], in the precision of ``frame``."""
+    red, green, blue = torch.split(frame, 1, 1)
+    return LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue

@@ -6,7 +6,7 @@ it draws once for the whole sequence, except noise.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -82,6 +82,34 @@ def warp(
             cv2.warpAffine(picture, matrix, size, flags=cv2.INTER_LINEAR, borderMode=border)
         )
     return np.asarray(np.stack(results), np.uint8)
+
+
+def exposure(
+    rng: Rng, path: list[Placement], most: float, moments: int = 9
+) -> list[list[Placement]]:
+    """Where something that moves fast is while the shutter is open: ``moments`` places a frame.
+
+    The motion is one straight line in a direction of its own, up to ``most`` target pixels long,
+    around each place of ``path``.
+    """
+    reach, turn = rng.uniform(0.3, 1.0) * most, rng.uniform(0, 2 * np.pi)
+    dx, dy = reach * np.cos(turn), 0.6 * reach * np.sin(turn)
+    shares = np.linspace(-0.5, 0.5, moments)
+    return [[replace(p, x=p.x + dx * s, y=p.y + dy * s) for s in shares] for p in path]
+
+
+def smeared(alpha: UInt8, fgr: UInt8) -> tuple[UInt8, UInt8]:
+    """What a sensor adds up: [N,h,w] and [N,h,w,3] of one exposure -> [h,w], [h,w,3].
+
+    Colour is averaged by how much of the person each moment shows (premultiplied); where none of
+    them does, it is the plain mean.
+    """
+    shown = alpha.astype(np.float32)
+    total = shown.sum(0)
+    colour = (fgr * shown[..., None]).sum(0) / np.maximum(total, 1)[..., None]
+    colour = np.where(total[..., None] >= 1, colour, fgr.mean(0))
+    mean = total / len(alpha)
+    return np.rint(mean).astype(np.uint8), np.rint(colour).astype(np.uint8)
 
 
 def tone(rng: Rng, strength: float) -> Float32:

@@ -69,7 +69,7 @@ def draw_batch(
     drawn = [source.draw(rng, stage.frames, size, stage.mixture) for _ in range(stage.batch)]
 
     def tensor(planes: np.ndarray[Any, Any]) -> Tensor:
-        return torch.from_numpy(planes).to(device).permute(0, 3, 1, 2).float() / 255
+        return torch.from_numpy(planes).to(device).permute(0, 3, 1, 2).contiguous().float() / 255
 
     return Batch(
         tensor(np.concatenate([s.rgb for s in drawn])),

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from rvm.network.compact import LEAK, CompactOutput, pad_edges
+from rvm.network.compact import LEAK, CompactOutput, pad_edges, resized
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def laplacian_loss(predicted: Tensor, true: Tensor, levels: int = 4) -> Tensor:
     for level in range(levels):
         down = pyramid_down(difference)
         size = difference.shape[-2:]
-        up = F.interpolate(down, size, mode="bilinear", align_corners=False)
+        up = resized(down, size)
         total = total + (difference - up).abs().mean() * 2**level / levels
         difference = down
     return total

@@ -37,6 +37,12 @@ look less than real, but they bend down, sit and turn away more than anybody pho
 FAR_SHARE = 0.2
 """How often a cut-out person is seen whole and from afar."""
 
+SMEARED_SHARE = 0.12
+"""How often a cut-out person is blurred by motion."""
+
+SMEAR = 0.05
+"""How far somebody moves while the shutter is open, at most, of the frame's width."""
+
 STANDING = 1.7
 """A person this much taller than wide is seen whole or nearly so."""
 
@@ -198,10 +204,32 @@ class Sampler:
     ) -> tuple[UInt8, UInt8]:
         anchor, start = self._frame_person(rng, still, size, natural=False)
         path = aug.motion(rng, start, frames, size[0] * 0.012)
+        if rng.random() < SMEARED_SHARE:
+            return self._smeared(rng, still, anchor, path, size)
         return (
             aug.warp(still.alpha, path, anchor, size, CONSTANT),
             aug.warp(still.fgr, path, anchor, size, REFLECT),
         )
+
+    @staticmethod
+    def _smeared(
+        rng: Rng,
+        still: Still,
+        anchor: tuple[float, float],
+        path: list[Placement],
+        size: tuple[int, int],
+    ) -> tuple[UInt8, UInt8]:
+        """A cut-out that moves too fast for the shutter, the less so the farther away."""
+        tall = (still.box[3] - still.box[1]) * path[0].scale_y
+        most = SMEAR * size[0] * min(1.0, tall / size[1])
+        frames = [
+            aug.smeared(
+                aug.warp(still.alpha, moments, anchor, size, CONSTANT),
+                aug.warp(still.fgr, moments, anchor, size, REFLECT),
+            )
+            for moments in aug.exposure(rng, path, most)
+        ]
+        return np.stack([alpha for alpha, _ in frames]), np.stack([fgr for _, fgr in frames])
 
     def _anybody(self, rng: Rng) -> Still:
         """Somebody to cut out; the rendered, who have no background, are seen no other way."""
