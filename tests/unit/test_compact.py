@@ -16,10 +16,13 @@ from rvm.network.compact import (
     CompactConfig,
     CompactMatting,
     box3,
+    doubled,
     grow,
     guided_coefficients,
     pad_edges,
     refine,
+    resized,
+    upsample,
     zero_state,
 )
 from rvm.network.compact_export import (
@@ -205,3 +208,36 @@ def test_weights_come_back_from_safetensors(network: CompactMatting, tmp_path: P
     src = torch.rand(1, 3, 32, 32)
     with torch.inference_mode():
         assert torch.equal(loaded(src, zero_state()).pha, network(src, zero_state()).pha)
+
+
+def test_doubling_by_slices_is_the_bilinear_filter_and_its_gradient() -> None:
+    x = torch.rand(2, 3, 5, 7, dtype=torch.float64, requires_grad=True)
+    weight = torch.rand(2, 3, 10, 14, dtype=torch.float64)
+    gradients = []
+    for enlarge in (doubled, lambda plane: upsample(plane, 2)):
+        (gradient,) = torch.autograd.grad((enlarge(x) * weight).sum(), x)
+        gradients.append(gradient)
+    assert torch.allclose(doubled(x), upsample(x, 2), rtol=0, atol=1e-12)
+    assert torch.allclose(*gradients, rtol=0, atol=1e-12)
+    row = doubled(torch.tensor([[[[0.0, 4.0]]]]))  # half-pixel centres: -1/4, 1/4, 3/4, 5/4
+    assert torch.equal(row, torch.tensor([[[[0.0, 1.0, 3.0, 4.0], [0.0, 1.0, 3.0, 4.0]]]]))
+
+
+def test_a_plane_of_the_right_size_is_not_touched() -> None:
+    x = torch.rand(1, 1, 4, 6)
+    assert resized(x, (4, 6)) is x
+    assert resized(x, (8, 12)).shape == (1, 1, 8, 12)
+    assert resized(x, (9, 5)).shape == (1, 1, 9, 5)
+
+
+def test_the_guided_filter_is_trained_in_single_precision(network: CompactMatting) -> None:
+    network.train()
+    frame = 0.5 + 0.004 * torch.rand(2, 3, 64, 64)  # bf16 has two values to the whole of it
+    with torch.autocast("cpu", torch.bfloat16):
+        out = network(frame, zero_state())
+    for plane in (out.pha, out.alpha_scale, out.alpha_offset, out.fgr_residual):
+        assert plane.dtype == torch.float32
+    luma = (frame * torch.tensor(LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
+    filtered = (out.alpha_scale * luma + out.alpha_offset).detach()
+    mean = box3(out.pha).detach()  # so little variance is noise to the filter: it only blurs
+    assert float((filtered - mean).abs().max()) < 0.02

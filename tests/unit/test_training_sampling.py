@@ -10,6 +10,8 @@ import cv2
 import numpy as np
 import pytest
 
+from rvm.training import augmentation as aug
+from rvm.training import sampling
 from rvm.training.material import Clip, Material, Still, load_cutouts
 from rvm.training.sampling import RENDERED_SHARE, Mixture, Sampler
 
@@ -115,3 +117,38 @@ def test_without_rendered_people_a_composite_draws_no_more_random_numbers() -> N
     sampler._anybody(rng)
     sampler._any_still(same, 0.6)
     assert rng.bit_generator.state == same.bit_generator.state
+
+
+def test_an_exposure_adds_up_light_and_not_the_colours_of_nobody() -> None:
+    alpha = np.array([[[0, 255, 255, 0]], [[0, 0, 255, 0]]], np.uint8)
+    red, blue = (200, 0, 0), (0, 0, 100)
+    fgr = np.array([[[blue, red, red, blue]], [[blue, blue, blue, blue]]], np.uint8)
+    mean, colour = aug.smeared(alpha, fgr)
+    assert mean.tolist() == [[0, 128, 255, 0]]
+    assert colour.tolist() == [[[0, 0, 100], [200, 0, 0], [100, 0, 50], [0, 0, 100]]]
+
+
+def test_moments_of_an_exposure_lie_on_a_line_around_the_frames_place() -> None:
+    path = [aug.Placement(50 + 3 * t, 20, 1, 1, 0) for t in range(3)]
+    for seed in range(20):
+        frames = aug.exposure(np.random.default_rng(seed), path, 10, moments=5)
+        for place, moments in zip(path, frames, strict=True):
+            x, y = (np.array([getattr(m, axis) for m in moments]) for axis in "xy")
+            assert np.allclose([x.mean(), y.mean()], [place.x, place.y])
+            assert np.allclose(np.diff(x), x[1] - x[0])
+            assert np.allclose(np.diff(y), y[1] - y[0])
+            assert 0 < np.hypot(x[-1] - x[0], y[-1] - y[0]) <= 10
+
+
+def test_somebody_who_moves_fast_has_a_soft_outline(monkeypatch: pytest.MonkeyPatch) -> None:
+    soft = []
+    for share in (0.0, 1.0):
+        monkeypatch.setattr(sampling, "SMEARED_SHARE", share)
+        sampler = Sampler(material([], False), Mixture())
+        drawn = [
+            sampler._cutout(np.random.default_rng(s), sampler.material.masked[0], 2, (352, 192))
+            for s in range(8)
+        ]
+        soft.append(sum(int(((a > 0) & (a < 255)).sum()) for a, _ in drawn))
+        assert all(a.shape == (2, 192, 352) and f.shape == (2, 192, 352, 3) for a, f in drawn)
+    assert soft[1] > 2 * soft[0]
