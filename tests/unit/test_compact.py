@@ -218,7 +218,7 @@ def test_doubling_by_slices_is_the_bilinear_filter_and_its_gradient() -> None:
         (gradient,) = torch.autograd.grad((enlarge(x) * weight).sum(), x)
         gradients.append(gradient)
     assert torch.allclose(doubled(x), upsample(x, 2), rtol=0, atol=1e-12)
-    assert torch.allclose(*gradients, rtol=0, atol=1e-12)
+    assert torch.allclose(gradients[0], gradients[1], rtol=0, atol=1e-12)
     row = doubled(torch.tensor([[[[0.0, 4.0]]]]))  # half-pixel centres: -1/4, 1/4, 3/4, 5/4
     assert torch.equal(row, torch.tensor([[[[0.0, 1.0, 3.0, 4.0], [0.0, 1.0, 3.0, 4.0]]]]))
 

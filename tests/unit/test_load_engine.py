@@ -163,15 +163,19 @@ class TestChoice:
 
     @pytest.mark.usefixtures("two_gpus")
     @pytest.mark.parametrize(("sees", "engine"), [(True, "torch"), (False, "onnxruntime")])
-    def test_on_a_gpu_the_default_model_takes_its_torch_twin(
-        self, monkeypatch: pytest.MonkeyPatch, sees: bool, engine: str
+    @pytest.mark.parametrize("wanted", [None, "compact_quality"])
+    def test_on_a_gpu_our_models_take_their_torch_twins(
+        self, monkeypatch: pytest.MonkeyPatch, wanted: str | None, sees: bool, engine: str
     ) -> None:
         monkeypatch.setattr(load, "torch_sees_cuda", lambda: sees)
-        name, place, twin = load.foresee(device="cuda:1")
-        assert twin == ("compact_torch" if sees else "compact")
+        expected = (wanted or "compact") + ("_torch" if sees else "")
+        name, place, twin = load.foresee(wanted, device="cuda:1")
+        assert twin == expected
         assert (name, place.name) == (engine, "cuda:1")
-        model, _, reason = load._pick(find_model(None), place)
-        assert model.name == ("compact_torch" if sees else "compact")
+        model, _, reason = load._pick(find_model(wanted), place)
+        assert model.name == expected
+        assert model.entry is not None
+        assert model.entry.long_side == (416 if wanted else 352)
         assert ("stay on the GPU" in reason) == sees
 
     @pytest.mark.usefixtures("no_gpu")
