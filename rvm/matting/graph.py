@@ -46,12 +46,17 @@ class GraphRunner(ABC):
     #: The graph is compiled for the shapes of its inputs once they are known.
     compiles_by_shape = False
 
-    def prepare(self, feeds: Mapping[str, Array], states: Mapping[str, str]) -> None:
-        """Compile for feeds of these shapes, where the first run would have to do it.
+    def prepare(
+        self,
+        feeds: Mapping[str, Array],
+        states: Mapping[str, Any],
+        wanted: Sequence[str],
+        state_outputs: Sequence[str],
+    ) -> None:
+        """Compile for inputs of these shapes, where the first run would have to do it.
 
         Args:
-            feeds: the inputs but the states.
-            states: state input -> state output.
+            feeds, states, wanted, state_outputs: as for `run`.
 
         Raises:
             ModelError: the graph refuses these inputs.
@@ -133,8 +138,10 @@ class GraphEngine(Engine):
             return
         contract = self.contract
         contract.scale = self._scale
-        states = dict(zip(contract.state_inputs, contract.state_outputs, strict=True))
-        self._runner.prepare(contract.feeds(frame), states)
+        states = {name: contract.fresh_state(name) for name in contract.state_inputs}
+        self._runner.prepare(
+            contract.feeds(frame), states, contract.outputs, contract.state_outputs
+        )
 
     def step(self, frame: Frame, state: State | None) -> tuple[Matte, State]:
         """See `Engine.step`. Where memory is short, the network's picture gets smaller."""

@@ -96,11 +96,22 @@ class OnnxRuntimeRunner(GraphRunner):
         self._symbols = {i.name: tuple(i.shape) for i in inputs}
         self._dtypes = {a.name: _DTYPES[a.type] for a in (*inputs, *outputs) if a.type in _DTYPES}
         wanted = device.kind == "cuda" if static is None else static
-        self._static = wanted and "downsample_ratio" not in self.ports
+        self.compiles_by_shape = wanted and "downsample_ratio" not in self.ports
         self._capture = capture and device.kind == "cuda" and not tensorrt
         self._graphs: OrderedDict[tuple[Any, ...], StaticGraph] = OrderedDict()
         self._buffers: dict[str, Array] = {}
         self._shapes: tuple[tuple[int, ...], ...] = ()
+
+    def prepare(
+        self,
+        feeds: Mapping[str, Array],
+        states: Mapping[str, Any],
+        wanted: Sequence[str],
+        state_outputs: Sequence[str],
+    ) -> None:
+        """See `GraphRunner.prepare`."""
+        if self.compiles_by_shape:
+            self._graph_for(feeds, states, wanted, state_outputs)
 
     def run(
         self,
@@ -112,7 +123,7 @@ class OnnxRuntimeRunner(GraphRunner):
         """See `GraphRunner.run`."""
         if self._session is None:
             raise ModelError(f"{self._name} was closed")
-        if self._static:
+        if self.compiles_by_shape:
             fixed = self._run_static(feeds, states, wanted, state_outputs)
             if fixed is not None:
                 return fixed
@@ -162,16 +173,10 @@ class OnnxRuntimeRunner(GraphRunner):
         wanted: Sequence[str],
         state_outputs: Sequence[str],
     ) -> tuple[dict[str, Array], tuple[Any, ...]] | None:
-        """With fixed shapes; None, and never again, where the model cannot have them."""
-        key = tuple(array.shape for array in feeds.values())
-        graph = self._graphs.get(key) or self._make_graph(feeds, states, wanted, state_outputs)
+        """With fixed shapes; None where the model cannot have them."""
+        graph = self._graph_for(feeds, states, wanted, state_outputs)
         if graph is None:
-            self._static = False
             return None
-        self._graphs[key] = graph
-        self._graphs.move_to_end(key)
-        if len(self._graphs) > _KEPT_GRAPHS:
-            self._graphs.popitem(last=False)
         try:
             return graph.run(feeds, states, state_outputs, self._execute)
         except ModelError as error:
@@ -179,6 +184,25 @@ class OnnxRuntimeRunner(GraphRunner):
                 raise
             self._stop_capturing(error)
         return self._run_static(feeds, states, wanted, state_outputs)
+
+    def _graph_for(
+        self,
+        feeds: Mapping[str, Array],
+        states: Mapping[str, Any],
+        wanted: Sequence[str],
+        state_outputs: Sequence[str],
+    ) -> StaticGraph | None:
+        """The one for these shapes; None, and never again, where the model cannot have one."""
+        key = tuple(array.shape for array in feeds.values())
+        graph = self._graphs.get(key) or self._make_graph(feeds, states, wanted, state_outputs)
+        if graph is None:
+            self.compiles_by_shape = False
+            return None
+        self._graphs[key] = graph
+        self._graphs.move_to_end(key)
+        if len(self._graphs) > _KEPT_GRAPHS:
+            self._graphs.popitem(last=False)
+        return graph
 
     def _make_graph(
         self,

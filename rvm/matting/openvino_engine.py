@@ -95,10 +95,16 @@ class OpenVinoRunner(GraphRunner):
         self._shapes: tuple[tuple[int, ...], ...] = ()
         self._state_shapes: dict[str, tuple[int, ...]] = {}
 
-    def prepare(self, feeds: Mapping[str, Array], states: Mapping[str, str]) -> None:
+    def prepare(
+        self,
+        feeds: Mapping[str, Array],
+        states: Mapping[str, Any],
+        wanted: Sequence[str],
+        state_outputs: Sequence[str],
+    ) -> None:
         """See `GraphRunner.prepare`."""
         with self._translated():
-            self._compile_for(feeds, states)
+            self._compile_for(feeds, dict(zip(states, state_outputs, strict=True)))
 
     def run(
         self,

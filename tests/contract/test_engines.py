@@ -17,7 +17,7 @@ import pytest
 
 from rvm.errors import ModelError
 from rvm.frame import PIXEL_FORMATS, SRGB, ColourTags, Frame
-from rvm.matting import ENGINES, load_engine
+from rvm.matting import ENGINES, load_engine, onnxruntime_engine
 from rvm.matting.base import Engine
 from tests import synth_models
 
@@ -294,6 +294,20 @@ def test_openvino_has_compiled_for_the_size_before_the_first_frame(tmp_path: Pat
     core.compile_model.assert_not_called()
     engine.step(frame_of(130, 70), None)
     core.compile_model.assert_called_once()
+
+
+def test_onnx_runtime_has_a_session_for_the_size_before_the_first_frame(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    engine = load_engine(engine="onnxruntime", device="cpu")
+    opened = Mock(wraps=onnxruntime_engine._open)
+    monkeypatch.setattr(onnxruntime_engine, "_open", opened)
+    engine.prepare(frame_of(640, 480))
+    opened.assert_called_once()
+    engine.step(frame_of(640, 480), None)
+    opened.assert_called_once()
+    engine.step(frame_of(360, 640), None)
+    assert opened.call_count == 2
 
 
 def test_openvino_reports_nothing_home() -> None:

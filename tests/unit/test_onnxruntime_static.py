@@ -181,12 +181,12 @@ def test_dimensions_without_a_name_stay_free() -> None:
     runner = OnnxRuntimeRunner(synth_models.compact_model(), "tiny", CPU, 1, static=True)
     engine = engine_of(runner)
     assert mattes(engine, frames(2))[1][0].shape == (96, 160)
-    assert not runner._static
+    assert not runner.compiles_by_shape
 
 
 def test_a_ratio_as_input_keeps_shapes_free() -> None:
     runner = OnnxRuntimeRunner(synth_models.rvm_model(), "tiny", CPU, 1, static=True)
-    assert not runner._static
+    assert not runner.compiles_by_shape
 
 
 def test_too_little_memory_makes_the_picture_smaller_once(
