@@ -36,7 +36,7 @@ class Example:
 
 def composites(material: Material, count: int = COMPOSITE_COUNT) -> Iterator[Example]:
     """Moving cut-outs of unseen people over unseen places; three of four a still, one a clip."""
-    sampler = Sampler(material, Mixture())
+    sampler = Sampler(material, Mixture(), smeared_share=0)
     for index in range(count):
         rng = np.random.default_rng([2026, index])
         draw = sampler.clip_composite if index % 4 == 3 else sampler.still_composite

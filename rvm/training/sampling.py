@@ -74,11 +74,21 @@ class Sequence:
 
 
 class Sampler:
-    """Draws sequences of T frames of width x height from one part of the material."""
+    """Draws sequences of T frames of width x height from one part of the material.
 
-    def __init__(self, material: Material, mixture: Mixture) -> None:
+    Args:
+        material: the pictures.
+        mixture: how often each kind is drawn.
+        smeared_share: how often a cut-out person is blurred by motion; at 0 no random number is
+            drawn for it, so that what is measured on stays what it was.
+    """
+
+    def __init__(
+        self, material: Material, mixture: Mixture, smeared_share: float = SMEARED_SHARE
+    ) -> None:
         self.material = material
         self._mixture = mixture
+        self._smeared_share = smeared_share
         shares = np.array([CLIP_SHARES.get(c.name.split("_")[0], 1.0) for c in material.clips])
         self._clip_odds = shares / shares.sum()
 
@@ -204,7 +214,7 @@ class Sampler:
     ) -> tuple[UInt8, UInt8]:
         anchor, start = self._frame_person(rng, still, size, natural=False)
         path = aug.motion(rng, start, frames, size[0] * 0.012)
-        if rng.random() < SMEARED_SHARE:
+        if self._smeared_share and rng.random() < self._smeared_share:
             return self._smeared(rng, still, anchor, path, size)
         return (
             aug.warp(still.alpha, path, anchor, size, CONSTANT),

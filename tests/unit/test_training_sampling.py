@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from rvm.training import augmentation as aug
-from rvm.training import sampling
 from rvm.training.material import Clip, Material, Still, load_cutouts
 from rvm.training.sampling import RENDERED_SHARE, Mixture, Sampler
 
@@ -140,11 +139,10 @@ def test_moments_of_an_exposure_lie_on_a_line_around_the_frames_place() -> None:
             assert 0 < np.hypot(x[-1] - x[0], y[-1] - y[0]) <= 10
 
 
-def test_somebody_who_moves_fast_has_a_soft_outline(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_somebody_who_moves_fast_has_a_soft_outline() -> None:
     soft = []
     for share in (0.0, 1.0):
-        monkeypatch.setattr(sampling, "SMEARED_SHARE", share)
-        sampler = Sampler(material([], False), Mixture())
+        sampler = Sampler(material([], False), Mixture(), smeared_share=share)
         drawn = [
             sampler._cutout(np.random.default_rng(s), sampler.material.masked[0], 2, (352, 192))
             for s in range(8)
