@@ -53,7 +53,8 @@ def score_sequences(model: Candidate, examples: Iterable[Example]) -> dict[str, 
             score.add(matte, true.astype(np.float32) / 255)
         scores.append(score.means())
         times.append(ms)
-    return {**average(scores), "ms": float(np.median(times))}
+    middle = float(np.median([score["mad"] for score in scores]))
+    return {**average(scores), "mad_median": middle, "ms": float(np.median(times))}
 
 
 def score_stills(model: Candidate, examples: Iterable[Example]) -> dict[str, float]:
@@ -99,13 +100,13 @@ def evaluate(model: Candidate, material: Material, data: Path) -> dict[str, Any]
 def table(results: dict[str, dict[str, Any]]) -> str:
     """A Markdown table of the results."""
     head = (
-        "| model | MAD | MSE | Grad | Conn | dtSSD | IoU | clips MAD | clips dtSSD | clips IoU "
-        "| mask IoU | empty alpha | MAD at cut, 10 later | ms |"
+        "| model | MAD | median | MSE | Grad | Conn | dtSSD | IoU "
+        "| clips MAD | clips dtSSD | clips IoU | mask IoU | empty alpha | MAD at cut, 10 later | ms |"
     )
     lines = [head, "|" + "-|" * (head.count("|") - 1)]
     for name, r in results.items():
         c, v = r["composites"], r["clips"]
-        cells = [f"{c[k]:.2f}" for k in ("mad", "mse", "grad", "conn", "dtssd")]
+        cells = [f"{c[k]:.2f}" for k in ("mad", "mad_median", "mse", "grad", "conn", "dtssd")]
         cells += [f"{c['iou']:.3f}", f"{v['mad']:.2f}", f"{v['dtssd']:.2f}", f"{v['iou']:.3f}"]
         cells += [f"{r['masks']['iou']:.3f}", f"{r['empty']['mean_alpha']:.4f}"]
         cells += [f"{r['cut']['mad_at_cut']:.1f}, {r['cut']['mad_10_later']:.1f}", f"{c['ms']:.0f}"]

@@ -34,14 +34,18 @@ AIMS = (
 
 def metric_table(results: dict[str, dict[str, Any]]) -> str:
     """The comparison on held-back composites, clips, stills and rooms."""
-    names = ("MAD", "MSE", "Grad", "Conn", "dtSSD", "IoU", "clip MAD", "clip dtSSD", "mask IoU")
-    head = f"| model | {' | '.join(names)} | empty |"
+    head = (
+        "| model | MAD | median | MSE | Grad | Conn | dtSSD | IoU "
+        "| clip MAD | clip dtSSD | clip IoU | mask IoU | empty |"
+    )
     rows = [head, "|" + "-|" * (head.count("|") - 1)]
     for name, r in results.items():
         c = r["composites"]
-        cells = [f"{c[k]:.2f}" for k in ("mad", "mse", "grad", "conn", "dtssd")]
-        cells += [f"{c['iou']:.3f}", f"{r['clips']['mad']:.2f}", f"{r['clips']['dtssd']:.2f}"]
-        cells += [f"{r['masks']['iou']:.3f}", f"{r['empty']['mean_alpha']:.4f}"]
+        keys = ("mad", "mad_median", "mse", "grad", "conn", "dtssd")
+        cells = [*(f"{c[k]:.2f}" for k in keys), f"{c['iou']:.3f}"]
+        cells += [f"{r['clips']['mad']:.2f}", f"{r['clips']['dtssd']:.2f}"]
+        cells += [f"{r['clips']['iou']:.3f}", f"{r['masks']['iou']:.3f}"]
+        cells.append(f"{r['empty']['mean_alpha']:.4f}")
         rows.append(f"| {name} | " + " | ".join(cells) + " |")
     return "\n".join(rows)
 
