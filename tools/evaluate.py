@@ -101,7 +101,8 @@ def table(results: dict[str, dict[str, Any]]) -> str:
     """A Markdown table of the results."""
     head = (
         "| model | MAD | median | MSE | Grad | Conn | dtSSD | IoU "
-        "| clips MAD | clips dtSSD | clips IoU | mask IoU | empty alpha | MAD at cut, 10 later | ms |"
+        "| clips MAD | clips dtSSD | clips IoU | mask IoU | empty alpha "
+        "| MAD at cut, 10 later | ms |"
     )
     lines = [head, "|" + "-|" * (head.count("|") - 1)]
     for name, r in results.items():
