@@ -3,7 +3,8 @@
     RVM_TRAIN_DATA=DIR python tools/evaluate.py models/compact.onnx --cache CACHE \\
         --also reference=DIR/rvm.onnx --also selfie=DIR/selfie.onnx --json out.json --sheet out.png
 
-A model is any ONNX file of a known contract, or a folder of mattes as <folder>/<name>/<n>.png.
+A model is any ONNX file of a known contract, a folder of mattes as <folder>/<name>/<n>.png, or a
+name in the registry, which is then driven as users drive it.
 ``NAME=PATH@SIDE`` runs it with another long side than 512.
 """
 

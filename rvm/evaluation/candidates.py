@@ -17,6 +17,7 @@ import numpy.typing as npt
 import onnxruntime as ort
 
 from rvm.matting.guide import guided_coefficients
+from rvm.matting.matter import Matter
 
 UInt8 = npt.NDArray[np.uint8]
 Float32 = npt.NDArray[np.float32]
@@ -147,6 +148,22 @@ class Mask:
         return np.asarray(cv2.resize(mask, size, interpolation=cv2.INTER_LINEAR), np.float32)
 
 
+class Shipped:
+    """A model of the registry as users meet it: through `rvm.Matter`, in ONNX Runtime."""
+
+    def __init__(self, name: str, threads: int = 2) -> None:
+        self._matter = Matter(name, "cpu", "onnxruntime", threads=threads)
+
+    def reset(self) -> None:
+        """Forget every frame seen."""
+        self._matter.reset()
+
+    def matte(self, rgb: UInt8) -> Float32:
+        """[H,W,3] -> [H,W]."""
+        alpha = np.asarray(self._matter.step(rgb).alpha, np.float32)
+        return np.asarray(alpha / np.float32(255), np.float32)
+
+
 def _unit(x: Float32) -> Float32:
     return np.asarray(x[None] / 255, np.float32)
 
@@ -204,9 +221,14 @@ class Folder:
 
 
 def open_model(path: Path, long_side: int = 512, threads: int = 2) -> Candidate:
-    """Find out from a file's inputs (or from its being a folder) how to drive it."""
+    """Find out from a file's inputs (or from its being a folder) how to drive it.
+
+    What is no path is a name in the registry, whose model knows its own size.
+    """
     if path.is_dir():
         return Folder(path)
+    if not path.exists():
+        return Shipped(str(path), threads)
     inputs = {i.name: list(i.shape) for i in open_session(path, 1).get_inputs()}
     if "src_small" in inputs:
         return Compact(path, long_side, threads)

@@ -18,6 +18,7 @@ from rvm.errors import ModelError
 from rvm.gpu.memory import StepDown
 from rvm.matting.base import Engine, EngineInfo
 from rvm.matting.contracts import choose_contract
+from rvm.matting.focus import covered_share, focus_after, focus_scale
 from rvm.matting.onnx_file import OnnxOutline, read_outline
 from rvm.matting.state import RecurrentState, tensors_for
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from rvm.frame import Frame, Matte
     from rvm.matting.base import State
     from rvm.matting.contracts import Array, Contract, Ports
+    from rvm.matting.focus import Focus
     from rvm.matting.reuse import Coefficients
     from rvm.matting.weights import ModelEntry
 
@@ -151,8 +153,10 @@ class GraphEngine(Engine):
 
     def _step(self, frame: Frame, state: State | None, scale: float) -> tuple[Matte, State]:
         contract = self.contract
-        contract.scale = scale
         tensors = tensors_for(self, frame, state)
+        focus: Focus = state.focus if isinstance(state, RecurrentState) else "usual"
+        side = contract.focus_side
+        contract.scale = scale * (1.0 if side is None else focus_scale(focus, side))
         seen = contract.seen_size(frame)
         if tensors is None:
             tensors = tuple(contract.fresh_state(name) for name in contract.state_inputs)
@@ -169,7 +173,9 @@ class GraphEngine(Engine):
         if not all(map(self._runner.is_finite, new)):
             self._warn_not_finite()
             return matte, None
-        return matte, RecurrentState(self, frame.size, new, seen, coefficients)
+        if side is not None:
+            focus = focus_after(focus, covered_share(matte.alpha))
+        return matte, RecurrentState(self, frame.size, new, seen, coefficients, focus)
 
     def _tensors_for_size(
         self, tensors: tuple[Any, ...], before: tuple[int, int] | None, now: tuple[int, int] | None

@@ -36,8 +36,8 @@ _DTYPES: dict[str, np.dtype[Any]] = {
     "tensor(float16)": np.dtype(np.float16),
     "tensor(uint8)": np.dtype(np.uint8),
 }
-#: Sizes whose sessions are kept: those that the governor moves between.
-_KEPT_GRAPHS = 3
+#: Sizes whose sessions are kept: those that the governor and the people's size move between.
+_KEPT_GRAPHS = 4
 _ERRORS_ONLY = 3
 _NOTHING = 4
 

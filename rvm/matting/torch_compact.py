@@ -49,6 +49,8 @@ class CompactModel(TorchModel):
         self._entry = entry
         self._ratio = ratio
         self._dtype = dtype
+        if ratio is None:
+            self.focus_side = CompactContract.usual_side(entry)
 
     def layout(self, frame: Frame, scale: float) -> Layout:
         """See `TorchModel.layout`."""

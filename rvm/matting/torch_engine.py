@@ -27,6 +27,7 @@ from rvm.frame import Matte
 from rvm.gpu.graphs import Capturer, CudaCapturer, GraphRunner, Layout, Step, Tensors
 from rvm.gpu.memory import StepDown
 from rvm.matting.base import Engine, EngineInfo
+from rvm.matting.focus import covered_share, focus_after, focus_scale
 from rvm.matting.graph import first_line
 from rvm.matting.state import RecurrentState, tensors_for
 from rvm.network import architecture_of, build_network, load_weights
@@ -34,6 +35,7 @@ from rvm.network import architecture_of, build_network, load_weights
 if TYPE_CHECKING:
     from rvm.frame import Composite, Frame
     from rvm.matting.base import State
+    from rvm.matting.focus import Focus
     from rvm.matting.weights import ModelEntry
 
 #: What a device that fails raises; before torch 2.8 that had no name of its own.
@@ -49,13 +51,15 @@ class TorchModel(ABC):
 
     #: See `Engine.scales`.
     scales: tuple[float, ...] = (1.0,)
+    #: See `Contract.focus_side`.
+    focus_side: float | None = None
 
     @abstractmethod
     def layout(self, frame: Frame, scale: float) -> Layout:
         """What the network works on for such a frame.
 
         Args:
-            scale: side of the network's picture over its best one, 0..1.
+            scale: side of the network's picture over its usual one.
         """
 
     @abstractmethod
@@ -114,18 +118,28 @@ class TorchEngine(Engine):
         self._scale = scale
 
     def step(self, frame: Frame, state: State | None) -> tuple[Matte, State]:
-        """See `Engine.step`. Out of memory, the network's picture gets smaller, and stays so."""
+        """See `Engine.step`. Out of memory, the network's picture gets smaller, and stays so.
+
+        On a GPU it has always its usual size: to look at the matte there would be to wait for it.
+        """
         states = tensors_for(self, frame, state)
+        focus: Focus = state.focus if isinstance(state, RecurrentState) else "usual"
         model = self._model
         if model is None:
             raise ModelError(f"{self.info.model} was closed")
 
+        side = model.focus_side if self._device.type == "cpu" else None
+        larger = 1.0 if side is None else focus_scale(focus, side)
+
         def attempt(scale: float) -> tuple[Matte, Tensors]:
-            return self._attempt(model, torch_rgb.upload(frame, self._device), states, scale)
+            uploaded = torch_rgb.upload(frame, self._device)
+            return self._attempt(model, uploaded, states, scale * larger)
 
         with torch.inference_mode(), on_device(self._device), _device_errors(self.info.device):
             matte, new = self._memory.run(attempt, self._free, self._scale)
-        return matte, RecurrentState(self, frame.size, new)
+        if side is not None:
+            focus = focus_after(focus, covered_share(matte.alpha))
+        return matte, RecurrentState(self, frame.size, new, focus=focus)
 
     def close(self) -> None:
         """See `Engine.close`."""

@@ -54,6 +54,8 @@ class Contract(ABC):
     #: See `Engine.scales`; `scale` is the one in use.
     scales: tuple[float, ...] = (1.0,)
     scale: float = 1.0
+    #: The picture's long side where its size may follow the people in it (`rvm.matting.focus`).
+    focus_side: float | None = None
 
     def __init__(
         self,

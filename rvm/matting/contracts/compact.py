@@ -54,6 +54,8 @@ class CompactContract(Contract):
         if ratio is not None and self._fixed:
             raise UsageError("this model's input size is built in; leave downsample_ratio out")
         self.scales = (1.0,) if self._fixed else SCALES
+        if not self._fixed and ratio is None:
+            self.focus_side = self.usual_side(entry)
 
     @classmethod
     def fits(cls, inputs: Sequence[str], outputs: Sequence[str]) -> bool:
@@ -68,10 +70,14 @@ class CompactContract(Contract):
         cls, frame: Frame, ratio: float | None, entry: ModelEntry | None, scale: float = 1.0
     ) -> tuple[int, int]:
         """(width, height) of the network's picture for a frame, where the model leaves it free."""
-        long_side = (entry and entry.long_side) or cls.default_long_side
         multiple = (entry and entry.size_multiple) or cls.default_multiple
         ratio = ratio and ratio * scale
-        return compact_size(*frame.size, ratio, long_side * scale, multiple)
+        return compact_size(*frame.size, ratio, cls.usual_side(entry) * scale, multiple)
+
+    @classmethod
+    def usual_side(cls, entry: ModelEntry | None) -> int:
+        """Long side of the network's picture for a 16:9 frame."""
+        return (entry and entry.long_side) or cls.default_long_side
 
     def seen_size(self, frame: Frame) -> tuple[int, int]:
         """See `Contract.seen_size`."""

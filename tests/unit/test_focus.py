@@ -1,0 +1,98 @@
+"""The network's picture follows the people in it."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rvm.errors import ModelError
+from rvm.evaluation.candidates import open_model
+from rvm.frame import RGB24, SRGB, Frame
+from rvm.matting import load_engine
+from rvm.matting.focus import Focus, covered_share, focus_after, focus_scale
+from tests import synth_models
+
+
+def test_the_share_is_counted_on_a_grid() -> None:
+    alpha = np.zeros((1080, 1920), np.uint8)
+    alpha[:, 480:960] = 255
+    assert covered_share(alpha) == pytest.approx(0.25, abs=0.01)
+    alpha[:, 480:960] = 127
+    assert covered_share(alpha) == 0
+    assert covered_share(np.full((1, 1), 255, np.uint8)) == 1
+    assert covered_share(np.full((17, 3000), 200, np.uint8)) == 1
+
+
+@pytest.mark.parametrize(
+    ("now", "share", "then"),
+    [
+        ("usual", 0.3, "usual"), ("usual", 0.6, "near"), ("near", 0.5, "near"),
+        ("usual", 0.5, "usual"), ("near", 0.4, "usual"), ("near", 0.1, "far"),
+        ("usual", 0.1, "far"), ("far", 0.18, "far"), ("usual", 0.18, "usual"),
+        ("far", 0.25, "usual"), ("far", 0.7, "near"), ("far", 0.0, "usual"),
+        ("usual", 0.001, "usual"), ("near", 0.0, "usual"),
+    ],
+)  # fmt: skip
+def test_a_size_is_left_later_than_it_is_entered(now: Focus, share: float, then: Focus) -> None:
+    assert focus_after(now, share) == then
+
+
+def test_whoever_walks_up_and_away_on_a_border_does_not_make_it_swing() -> None:
+    sizes: list[Focus] = ["usual"]
+    for share in 0.16 + 0.02 * np.sin(np.linspace(0, 60, 200)):
+        sizes.append(focus_after(sizes[-1], float(share)))
+    assert sum(a != b for a, b in itertools.pairwise(sizes)) == 1
+
+
+def test_sizes_are_those_that_people_are_met_at_whatever_the_models_own_is() -> None:
+    assert [round(352 * focus_scale(f, 352)) for f in ("near", "usual", "far")] == [288, 352, 512]
+    assert [round(512 * focus_scale(f, 512)) for f in ("near", "usual", "far")] == [288, 512, 512]
+    assert [round(640 * focus_scale(f, 640)) for f in ("near", "usual", "far")] == [288, 640, 640]
+    assert [round(256 * focus_scale(f, 256)) for f in ("near", "usual", "far")] == [256, 256, 512]
+
+
+def picture_of(share: float) -> Frame:
+    """Bright on the left, as much as `share` of the width: what the tiny model takes for people."""
+    plane = np.zeros((360, 640, 3), np.uint8)
+    plane[:, : round(640 * share)] = 255
+    return Frame((plane,), RGB24, 640, 360, colour=SRGB)
+
+
+@pytest.mark.parametrize("engine_name", ["onnxruntime", "torch"])
+def test_the_default_model_sees_far_people_larger_and_keeps_its_memory(engine_name: str) -> None:
+    name = {"onnxruntime": "compact", "torch": "compact_torch"}[engine_name]
+    engine: Any = load_engine(name, engine=engine_name, device="cpu", threads=1)
+    frame = picture_of(0.3)
+    matte, state = engine.step(frame, None)
+    assert state.focus == focus_after("usual", covered_share(matte.alpha))
+    sizes = []
+    for focus in ("far", "near", "usual"):
+        object.__setattr__(state, "focus", focus)
+        matte, state = engine.step(frame, state)
+        assert matte.alpha.shape == (360, 640)
+        sizes.append(tuple(state.tensors[0].shape)[2:])
+    assert sizes == [(72, 128), (40, 72), (48, 88)]  # a quarter of 512x288, 288x160, 352x192
+
+
+def test_a_size_that_the_user_chose_stays(tmp_path: Path) -> None:
+    engine: Any = load_engine("compact", engine="onnxruntime", device="cpu", downsample_ratio=0.5)
+    assert engine.contract.focus_side is None
+    path = tmp_path / "tiny.onnx"
+    path.write_bytes(synth_models.rvm_model())
+    tiny: Any = load_engine(path, engine="onnxruntime", device="cpu")
+    assert tiny.contract.focus_side is None
+
+
+def test_the_registry_is_measured_as_users_meet_it() -> None:
+    model = open_model(Path("compact"), threads=1)
+    model.reset()
+    alpha = model.matte(np.full((90, 160, 3), 90, np.uint8))
+    assert alpha.shape == (90, 160)
+    assert alpha.dtype == np.float32
+    assert 0 <= alpha.min() <= alpha.max() <= 1
+    with pytest.raises(ModelError, match="no_such_model"):
+        open_model(Path("no_such_model"))
