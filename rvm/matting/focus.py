@@ -8,7 +8,8 @@ together in a small one, which costs less as well. Over the held-back composites
 on 512 pixels than on 352, and those over half of it had the least on 288.
 
 What a frame's matte covers decides for the next frame. Each size is left later than it is entered,
-so that nobody who stands on the border makes the matte swing.
+so that nobody who stands on the border makes the matte swing. On engines that compile for each size,
+and for frames on a GPU, where looking at the matte would be to wait for it, the size stays.
 """
 
 from __future__ import annotations

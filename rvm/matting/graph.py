@@ -47,6 +47,8 @@ class GraphRunner(ABC):
     provider: str
     #: The graph is compiled for the shapes of its inputs once they are known.
     compiles_by_shape = False
+    #: A new size of picture costs a few frames' time at most, not the seconds of a compiler.
+    resizes_quickly = True
 
     def prepare(
         self,
@@ -130,6 +132,7 @@ class GraphEngine(Engine):
             name, engine, runner.device, runner.provider, self._precision(entry), reason
         )
         self.scales = self.contract.scales
+        self._focus_side = self.contract.focus_side if runner.resizes_quickly else None
         self._scale = self.scales[0]
         self._memory = StepDown(runner.device, self.scales)
         self._warned = False
@@ -155,7 +158,7 @@ class GraphEngine(Engine):
         contract = self.contract
         tensors = tensors_for(self, frame, state)
         focus: Focus = state.focus if isinstance(state, RecurrentState) else "usual"
-        side = contract.focus_side
+        side = self._focus_side
         contract.scale = scale * (1.0 if side is None else focus_scale(focus, side))
         seen = contract.seen_size(frame)
         if tensors is None:

@@ -80,6 +80,7 @@ class OnnxRuntimeRunner(GraphRunner):
         self._threads = threads
         self._device = device
         self._tensorrt = tensorrt
+        self.resizes_quickly = not tensorrt
         self._session = _open(data, name, providers_for(device, tensorrt), threads)
         self.provider = self._session.get_providers()[0]
         if device.kind == "cuda" and self.provider == "CPUExecutionProvider":

@@ -72,6 +72,7 @@ class OpenVinoRunner(GraphRunner):
     device = "cpu"
     provider = "OpenVINO CPU"
     compiles_by_shape = True
+    resizes_quickly = False
 
     def __init__(self, data: bytes, name: str, threads: int) -> None:
         self._name = name

@@ -80,11 +80,21 @@ def test_the_default_model_sees_far_people_larger_and_keeps_its_memory(engine_na
 
 def test_a_size_that_the_user_chose_stays(tmp_path: Path) -> None:
     engine: Any = load_engine("compact", engine="onnxruntime", device="cpu", downsample_ratio=0.5)
-    assert engine.contract.focus_side is None
+    assert engine._focus_side is None
     path = tmp_path / "tiny.onnx"
     path.write_bytes(synth_models.rvm_model())
     tiny: Any = load_engine(path, engine="onnxruntime", device="cpu")
-    assert tiny.contract.focus_side is None
+    assert tiny._focus_side is None
+
+
+def test_where_a_size_takes_a_compiler_it_stays() -> None:
+    pytest.importorskip("openvino")
+    engine: Any = load_engine("compact", engine="openvino", device="cpu", threads=1)
+    frame = picture_of(0.3)
+    _, state = engine.step(frame, None)
+    object.__setattr__(state, "focus", "far")
+    _, state = engine.step(frame, state)
+    assert (state.seen, state.focus) == ((352, 192), "far")
 
 
 def test_the_registry_is_measured_as_users_meet_it() -> None:
