@@ -7,9 +7,9 @@ together in a small one, which costs less as well. Over the held-back composites
 (`tools/evaluate.py` with another `@SIDE`) people under a sixth of the frame had a third less error
 on 512 pixels than on 352, and those over half of it had the least on 288.
 
-What a frame's matte covers decides for the next frame. Each size is left later than it is entered,
-so that nobody who stands on the border makes the matte swing. On engines that compile for each size,
-and for frames on a GPU, where looking at the matte would be to wait for it, the size stays.
+What a frame's matte covers decides for the next frame. Each size is left later than it is
+entered, so that nobody who stands on the border makes the matte swing. On engines that compile for
+each size, and for frames on a GPU, where looking at the matte would be to wait for it, it stays.
 """
 
 from __future__ import annotations
