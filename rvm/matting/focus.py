@@ -4,8 +4,8 @@ A network knows people best at the size at which it met them in training. Somebo
 few pixels of its usual picture that hands and legs are lost, and a larger picture brings them back;
 a face that fills the frame, on the other hand, is taken to pieces in a large picture and held
 together in a small one, which costs less as well. Over the held-back composites
-(`tools/evaluate.py` with another `@SIDE`) people under a sixth of the frame had a third less error
-on 512 pixels than on 352, and those over half of it had the least on 288.
+(`tools/evaluate.py` with another `@SIDE`) people under a fifth of the frame had a quarter less
+error on 512 pixels than on 352, and those over half of it had the least on 288.
 
 What a frame's matte covers decides for the next frame. Each size is left later than it is
 entered, so that nobody who stands on the border makes the matte swing. On engines that compile for
@@ -29,7 +29,9 @@ NEAR_SIDE, FAR_SIDE = 288, 512
 
 #: Shares of the frame at which a size is entered, and at which it is left again.
 _NEAR_FROM, _NEAR_UNTIL = 0.55, 0.45
-_FAR_FROM, _FAR_UNTIL = 0.16, 0.20
+#: People below this share are far, if the manifest says nothing else.
+FAR_SHARE = 0.2
+_FAR_MARGIN = 0.04
 #: Less than this is nobody: a larger picture of an empty room would cost and find nothing.
 _SOMEBODY = 0.002
 #: Samples across and down; enough to see a five hundredth of the frame.
@@ -44,18 +46,19 @@ def covered_share(alpha: ByteImage) -> float:
     return float(np.count_nonzero(grid >= _OPAQUE)) / grid.size
 
 
-def focus_after(now: Focus, share: float) -> Focus:
+def focus_after(now: Focus, share: float, far_share: float = FAR_SHARE) -> Focus:
     """The size for the next frame.
 
     Args:
         now: the size in use.
         share: what the matte covers, 0..1.
+        far_share: what people have to stay below to be far.
     """
     if share < _SOMEBODY:
         return "usual"
     if share > (_NEAR_UNTIL if now == "near" else _NEAR_FROM):
         return "near"
-    if share < (_FAR_UNTIL if now == "far" else _FAR_FROM):
+    if share < far_share + (_FAR_MARGIN if now == "far" else 0.0):
         return "far"
     return "usual"
 

@@ -177,7 +177,7 @@ class GraphEngine(Engine):
             self._warn_not_finite()
             return matte, None
         if side is not None:
-            focus = focus_after(focus, covered_share(matte.alpha))
+            focus = focus_after(focus, covered_share(matte.alpha), contract.far_share)
         return matte, RecurrentState(self, frame.size, new, seen, coefficients, focus)
 
     def _tensors_for_size(

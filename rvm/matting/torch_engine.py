@@ -27,7 +27,7 @@ from rvm.frame import Matte
 from rvm.gpu.graphs import Capturer, CudaCapturer, GraphRunner, Layout, Step, Tensors
 from rvm.gpu.memory import StepDown
 from rvm.matting.base import Engine, EngineInfo
-from rvm.matting.focus import covered_share, focus_after, focus_scale
+from rvm.matting.focus import FAR_SHARE, covered_share, focus_after, focus_scale
 from rvm.matting.graph import first_line
 from rvm.matting.state import RecurrentState, tensors_for
 from rvm.network import architecture_of, build_network, load_weights
@@ -51,8 +51,9 @@ class TorchModel(ABC):
 
     #: See `Engine.scales`.
     scales: tuple[float, ...] = (1.0,)
-    #: See `Contract.focus_side`.
+    #: See `Contract.focus_side` and `Contract.far_share`.
     focus_side: float | None = None
+    far_share: float = FAR_SHARE
 
     @abstractmethod
     def layout(self, frame: Frame, scale: float) -> Layout:
@@ -138,7 +139,7 @@ class TorchEngine(Engine):
         with torch.inference_mode(), on_device(self._device), _device_errors(self.info.device):
             matte, new = self._memory.run(attempt, self._free, self._scale)
         if side is not None:
-            focus = focus_after(focus, covered_share(matte.alpha))
+            focus = focus_after(focus, covered_share(matte.alpha), model.far_share)
         return matte, RecurrentState(self, frame.size, new, focus=focus)
 
     def close(self) -> None:

@@ -58,6 +58,7 @@ class ModelEntry:
         default: True for the model that runs when none is named.
         long_side: long side of the network's input that the model does best with, or None.
         size_multiple: both sides of that input are multiples of this, or None.
+        far_share: share of the frame below which people are far (`rvm.matting.focus`), or None.
         torch_twin: name of the same model as torch weights, or None.
         int8_twin: name of the same model with 8-bit convolutions, or None.
     """
@@ -75,6 +76,7 @@ class ModelEntry:
     default: bool = False
     long_side: int | None = None
     size_multiple: int | None = None
+    far_share: float | None = None
     torch_twin: str | None = None
     int8_twin: str | None = None
 

@@ -32,7 +32,7 @@ def test_the_share_is_counted_on_a_grid() -> None:
     [
         ("usual", 0.3, "usual"), ("usual", 0.6, "near"), ("near", 0.5, "near"),
         ("usual", 0.5, "usual"), ("near", 0.4, "usual"), ("near", 0.1, "far"),
-        ("usual", 0.1, "far"), ("far", 0.18, "far"), ("usual", 0.18, "usual"),
+        ("usual", 0.1, "far"), ("far", 0.22, "far"), ("usual", 0.22, "usual"),
         ("far", 0.25, "usual"), ("far", 0.7, "near"), ("far", 0.0, "usual"),
         ("usual", 0.001, "usual"), ("near", 0.0, "usual"),
     ],
@@ -43,9 +43,17 @@ def test_a_size_is_left_later_than_it_is_entered(now: Focus, share: float, then:
 
 def test_whoever_walks_up_and_away_on_a_border_does_not_make_it_swing() -> None:
     sizes: list[Focus] = ["usual"]
-    for share in 0.16 + 0.02 * np.sin(np.linspace(0, 60, 200)):
+    for share in 0.21 + 0.02 * np.sin(np.linspace(0, 60, 200)):
         sizes.append(focus_after(sizes[-1], float(share)))
     assert sum(a != b for a, b in itertools.pairwise(sizes)) == 1
+
+
+def test_a_model_says_from_when_on_people_are_far() -> None:
+    assert focus_after("usual", 0.28, 0.3) == "far"
+    assert focus_after("far", 0.33, 0.3) == "far"
+    assert focus_after("far", 0.35, 0.3) == "usual"
+    fine: Any = load_engine("compact_quality", engine="onnxruntime", device="cpu", threads=1)
+    assert (fine._focus_side, fine.contract.far_share) == (416, 0.3)
 
 
 def test_sizes_are_those_that_people_are_met_at_whatever_the_models_own_is() -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rvm.errors import UsageError
+from rvm.matting.focus import FAR_SHARE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,6 +57,8 @@ class Contract(ABC):
     scale: float = 1.0
     #: The picture's long side where its size may follow the people in it (`rvm.matting.focus`).
     focus_side: float | None = None
+    #: Below this share of the frame people are far.
+    far_share: float = FAR_SHARE
 
     def __init__(
         self,

@@ -10,6 +10,7 @@ import numpy as np
 from rvm.errors import UsageError
 from rvm.frame import Matte
 from rvm.matting.contracts.base import Array, Contract, Ports
+from rvm.matting.focus import FAR_SHARE
 from rvm.matting.guide import guided_coefficients
 from rvm.matting.picture import write_picture
 from rvm.matting.refine import Scratch, finite, guided_alpha, luma_guide, match_luma
@@ -56,6 +57,7 @@ class CompactContract(Contract):
         self.scales = (1.0,) if self._fixed else SCALES
         if not self._fixed and ratio is None:
             self.focus_side = self.usual_side(entry)
+        self.far_share = (entry and entry.far_share) or FAR_SHARE
 
     @classmethod
     def fits(cls, inputs: Sequence[str], outputs: Sequence[str]) -> bool:
