@@ -10,10 +10,14 @@ error on 512 pixels than on 352, and those over half of it had the least on 288.
 What a frame's matte covers decides for the next frame. Each size is left later than it is
 entered, so that nobody who stands on the border makes the matte swing. On engines that compile for
 each size, and for frames on a GPU, where looking at the matte would be to wait for it, it stays.
+
+Where nobody is found, a larger picture is tried at once and then now and again: somebody who is
+overlooked in the usual one would otherwise stay so.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -32,8 +36,10 @@ _NEAR_FROM, _NEAR_UNTIL = 0.55, 0.45
 #: People below this share are far, if the manifest says nothing else.
 FAR_SHARE = 0.2
 _FAR_MARGIN = 0.04
-#: Less than this is nobody: a larger picture of an empty room would cost and find nothing.
+#: Less than this is nobody.
 _SOMEBODY = 0.002
+#: Of so many frames in a row without anybody, one is looked at closely, beginning with the first.
+_LOOK_EVERY = 12
 #: Samples across and down; enough to see a five hundredth of the frame.
 _SAMPLES = 96
 _OPAQUE = 128
@@ -46,21 +52,37 @@ def covered_share(alpha: ByteImage) -> float:
     return float(np.count_nonzero(grid >= _OPAQUE)) / grid.size
 
 
-def focus_after(now: Focus, share: float, far_share: float = FAR_SHARE) -> Focus:
-    """The size for the next frame.
+@dataclass(frozen=True, slots=True)
+class Gaze:
+    """How the next frame is looked at.
+
+    Attributes:
+        focus: the size of the network's picture.
+        alone: frames in a row in which nobody was found.
+    """
+
+    focus: Focus = "usual"
+    alone: int = 0
+
+
+USUAL = Gaze()
+
+
+def gaze_after(now: Gaze, share: float, far_share: float = FAR_SHARE) -> Gaze:
+    """The gaze for the next frame.
 
     Args:
-        now: the size in use.
-        share: what the matte covers, 0..1.
+        now: the one of this frame.
+        share: what its matte covers, 0..1.
         far_share: what people have to stay below to be far.
     """
     if share < _SOMEBODY:
-        return "usual"
-    if share > (_NEAR_UNTIL if now == "near" else _NEAR_FROM):
-        return "near"
-    if share < far_share + (_FAR_MARGIN if now == "far" else 0.0):
-        return "far"
-    return "usual"
+        return Gaze("far" if now.alone % _LOOK_EVERY == 0 else "usual", now.alone + 1)
+    if share > (_NEAR_UNTIL if now.focus == "near" else _NEAR_FROM):
+        return Gaze("near")
+    if share < far_share + (_FAR_MARGIN if now.focus == "far" else 0.0):
+        return Gaze("far")
+    return USUAL
 
 
 def focus_scale(focus: Focus, long_side: float) -> float:

@@ -18,7 +18,7 @@ from rvm.errors import ModelError
 from rvm.gpu.memory import StepDown
 from rvm.matting.base import Engine, EngineInfo
 from rvm.matting.contracts import choose_contract
-from rvm.matting.focus import covered_share, focus_after, focus_scale
+from rvm.matting.focus import USUAL, covered_share, focus_scale, gaze_after
 from rvm.matting.onnx_file import OnnxOutline, read_outline
 from rvm.matting.state import RecurrentState, tensors_for
 
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from rvm.frame import Frame, Matte
     from rvm.matting.base import State
     from rvm.matting.contracts import Array, Contract, Ports
-    from rvm.matting.focus import Focus
     from rvm.matting.reuse import Coefficients
     from rvm.matting.weights import ModelEntry
 
@@ -157,9 +156,9 @@ class GraphEngine(Engine):
     def _step(self, frame: Frame, state: State | None, scale: float) -> tuple[Matte, State]:
         contract = self.contract
         tensors = tensors_for(self, frame, state)
-        focus: Focus = state.focus if isinstance(state, RecurrentState) else "usual"
+        gaze = state.gaze if isinstance(state, RecurrentState) else USUAL
         side = self._focus_side
-        contract.scale = scale * (1.0 if side is None else focus_scale(focus, side))
+        contract.scale = scale * (1.0 if side is None else focus_scale(gaze.focus, side))
         seen = contract.seen_size(frame)
         if tensors is None:
             tensors = tuple(contract.fresh_state(name) for name in contract.state_inputs)
@@ -177,8 +176,8 @@ class GraphEngine(Engine):
             self._warn_not_finite()
             return matte, None
         if side is not None:
-            focus = focus_after(focus, covered_share(matte.alpha), contract.far_share)
-        return matte, RecurrentState(self, frame.size, new, seen, coefficients, focus)
+            gaze = gaze_after(gaze, covered_share(matte.alpha), contract.far_share)
+        return matte, RecurrentState(self, frame.size, new, seen, coefficients, gaze)
 
     def _tensors_for_size(
         self, tensors: tuple[Any, ...], before: tuple[int, int] | None, now: tuple[int, int] | None

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rvm.errors import ModelError
+from rvm.matting.focus import USUAL, Gaze
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rvm.frame import Frame
-    from rvm.matting.focus import Focus
     from rvm.matting.reuse import Coefficients
 
 
@@ -25,7 +25,7 @@ class RecurrentState:
         tensors: the recurrent tensors, in the order of the model's contract.
         seen: (width, height) of the network's picture, where that can change.
         coefficients: what the frame's matte was made from, where the model gives that.
-        focus: size of the network's picture for the next frame (see `rvm.matting.focus`).
+        gaze: how the next frame is looked at (see `rvm.matting.focus`).
     """
 
     owner: object
@@ -33,7 +33,7 @@ class RecurrentState:
     tensors: tuple[Any, ...]
     seen: tuple[int, int] | None = None
     coefficients: Coefficients | None = None
-    focus: Focus = "usual"
+    gaze: Gaze = USUAL
 
     def __repr__(self) -> str:
         shapes = " ".join("x".join(map(str, _shape(tensor))) for tensor in self.tensors)

@@ -27,7 +27,7 @@ from rvm.frame import Matte
 from rvm.gpu.graphs import Capturer, CudaCapturer, GraphRunner, Layout, Step, Tensors
 from rvm.gpu.memory import StepDown
 from rvm.matting.base import Engine, EngineInfo
-from rvm.matting.focus import FAR_SHARE, covered_share, focus_after, focus_scale
+from rvm.matting.focus import FAR_SHARE, USUAL, covered_share, focus_scale, gaze_after
 from rvm.matting.graph import first_line
 from rvm.matting.state import RecurrentState, tensors_for
 from rvm.network import architecture_of, build_network, load_weights
@@ -35,7 +35,6 @@ from rvm.network import architecture_of, build_network, load_weights
 if TYPE_CHECKING:
     from rvm.frame import Composite, Frame
     from rvm.matting.base import State
-    from rvm.matting.focus import Focus
     from rvm.matting.weights import ModelEntry
 
 #: What a device that fails raises; before torch 2.8 that had no name of its own.
@@ -124,13 +123,13 @@ class TorchEngine(Engine):
         On a GPU it has always its usual size: to look at the matte there would be to wait for it.
         """
         states = tensors_for(self, frame, state)
-        focus: Focus = state.focus if isinstance(state, RecurrentState) else "usual"
+        gaze = state.gaze if isinstance(state, RecurrentState) else USUAL
         model = self._model
         if model is None:
             raise ModelError(f"{self.info.model} was closed")
 
         side = model.focus_side if self._device.type == "cpu" else None
-        larger = 1.0 if side is None else focus_scale(focus, side)
+        larger = 1.0 if side is None else focus_scale(gaze.focus, side)
 
         def attempt(scale: float) -> tuple[Matte, Tensors]:
             uploaded = torch_rgb.upload(frame, self._device)
@@ -139,8 +138,8 @@ class TorchEngine(Engine):
         with torch.inference_mode(), on_device(self._device), _device_errors(self.info.device):
             matte, new = self._memory.run(attempt, self._free, self._scale)
         if side is not None:
-            focus = focus_after(focus, covered_share(matte.alpha), model.far_share)
-        return matte, RecurrentState(self, frame.size, new, focus=focus)
+            gaze = gaze_after(gaze, covered_share(matte.alpha), model.far_share)
+        return matte, RecurrentState(self, frame.size, new, gaze=gaze)
 
     def close(self) -> None:
         """See `Engine.close`."""

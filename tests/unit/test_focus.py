@@ -13,7 +13,7 @@ from rvm.errors import ModelError
 from rvm.evaluation.candidates import open_model
 from rvm.frame import RGB24, SRGB, Frame
 from rvm.matting import load_engine
-from rvm.matting.focus import Focus, covered_share, focus_after, focus_scale
+from rvm.matting.focus import Focus, Gaze, covered_share, focus_scale, gaze_after
 from tests import synth_models
 
 
@@ -33,25 +33,34 @@ def test_the_share_is_counted_on_a_grid() -> None:
         ("usual", 0.3, "usual"), ("usual", 0.6, "near"), ("near", 0.5, "near"),
         ("usual", 0.5, "usual"), ("near", 0.4, "usual"), ("near", 0.1, "far"),
         ("usual", 0.1, "far"), ("far", 0.22, "far"), ("usual", 0.22, "usual"),
-        ("far", 0.25, "usual"), ("far", 0.7, "near"), ("far", 0.0, "usual"),
-        ("usual", 0.001, "usual"), ("near", 0.0, "usual"),
+        ("far", 0.25, "usual"), ("far", 0.7, "near"),
     ],
 )  # fmt: skip
 def test_a_size_is_left_later_than_it_is_entered(now: Focus, share: float, then: Focus) -> None:
-    assert focus_after(now, share) == then
+    assert gaze_after(Gaze(now, 5), share) == Gaze(then)
 
 
 def test_whoever_walks_up_and_away_on_a_border_does_not_make_it_swing() -> None:
-    sizes: list[Focus] = ["usual"]
+    gazes = [Gaze()]
     for share in 0.21 + 0.02 * np.sin(np.linspace(0, 60, 200)):
-        sizes.append(focus_after(sizes[-1], float(share)))
-    assert sum(a != b for a, b in itertools.pairwise(sizes)) == 1
+        gazes.append(gaze_after(gazes[-1], float(share)))
+    assert sum(a != b for a, b in itertools.pairwise(gazes)) == 1
+
+
+def test_an_empty_room_is_looked_at_closely_now_and_again() -> None:
+    gaze, closely = Gaze("usual"), []
+    for number in range(30):
+        gaze = gaze_after(gaze, 0.0)
+        closely += [number] * (gaze.focus == "far")
+    assert closely == [0, 12, 24]
+    assert gaze_after(gaze, 0.3) == Gaze()
+    assert gaze_after(Gaze("near"), 0.001) == Gaze("far", 1)
 
 
 def test_a_model_says_from_when_on_people_are_far() -> None:
-    assert focus_after("usual", 0.28, 0.3) == "far"
-    assert focus_after("far", 0.33, 0.3) == "far"
-    assert focus_after("far", 0.35, 0.3) == "usual"
+    assert gaze_after(Gaze(), 0.28, 0.3) == Gaze("far")
+    assert gaze_after(Gaze("far"), 0.33, 0.3) == Gaze("far")
+    assert gaze_after(Gaze("far"), 0.35, 0.3) == Gaze()
     fine: Any = load_engine("compact_quality", engine="onnxruntime", device="cpu", threads=1)
     assert (fine._focus_side, fine.contract.far_share) == (416, 0.3)
 
@@ -76,10 +85,10 @@ def test_the_default_model_sees_far_people_larger_and_keeps_its_memory(engine_na
     engine: Any = load_engine(name, engine=engine_name, device="cpu", threads=1)
     frame = picture_of(0.3)
     matte, state = engine.step(frame, None)
-    assert state.focus == focus_after("usual", covered_share(matte.alpha))
+    assert state.gaze == gaze_after(Gaze(), covered_share(matte.alpha))
     sizes = []
     for focus in ("far", "near", "usual"):
-        object.__setattr__(state, "focus", focus)
+        object.__setattr__(state, "gaze", Gaze(focus))
         matte, state = engine.step(frame, state)
         assert matte.alpha.shape == (360, 640)
         sizes.append(tuple(state.tensors[0].shape)[2:])
@@ -100,9 +109,9 @@ def test_where_a_size_takes_a_compiler_it_stays() -> None:
     engine: Any = load_engine("compact", engine="openvino", device="cpu", threads=1)
     frame = picture_of(0.3)
     _, state = engine.step(frame, None)
-    object.__setattr__(state, "focus", "far")
+    object.__setattr__(state, "gaze", Gaze("far"))
     _, state = engine.step(frame, state)
-    assert (state.seen, state.focus) == ((352, 192), "far")
+    assert (state.seen, state.gaze) == ((352, 192), Gaze("far"))
 
 
 def test_the_registry_is_measured_as_users_meet_it() -> None:
