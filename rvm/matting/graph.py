@@ -157,7 +157,8 @@ class GraphEngine(Engine):
         contract = self.contract
         tensors = tensors_for(self, frame, state)
         gaze = state.gaze if isinstance(state, RecurrentState) else USUAL
-        side = self._focus_side
+        # Where memory is short, the usual picture is too large already.
+        side = self._focus_side if self._memory.limit == self.scales[0] else None
         contract.scale = scale * (1.0 if side is None else focus_scale(gaze.focus, side))
         seen = contract.seen_size(frame)
         if tensors is None:

@@ -129,11 +129,11 @@ class TorchEngine(Engine):
             raise ModelError(f"{self.info.model} was closed")
 
         side = model.focus_side if self._device.type == "cpu" else None
-        larger = 1.0 if side is None else focus_scale(gaze.focus, side)
 
         def attempt(scale: float) -> tuple[Matte, Tensors]:
-            uploaded = torch_rgb.upload(frame, self._device)
-            return self._attempt(model, uploaded, states, scale * larger)
+            if side is not None and self._memory.limit == 1.0:  # else memory is short
+                scale *= focus_scale(gaze.focus, side)
+            return self._attempt(model, torch_rgb.upload(frame, self._device), states, scale)
 
         with torch.inference_mode(), on_device(self._device), _device_errors(self.info.device):
             matte, new = self._memory.run(attempt, self._free, self._scale)

@@ -39,12 +39,15 @@ def engine_of(runner: OnnxRuntimeRunner, entry: Any = None) -> GraphEngine:
     return GraphEngine(runner, name="test", engine="onnxruntime", entry=entry)
 
 
-def compact(**options: Any) -> tuple[GraphEngine, OnnxRuntimeRunner]:
-    """The model that ships, on small frames."""
+def compact(focus: bool = False, **options: Any) -> tuple[GraphEngine, OnnxRuntimeRunner]:
+    """The model that ships, on small frames; with `focus` its picture follows the people."""
     data, entry = read_verified(find_model(None))
     assert entry is not None
     runner = OnnxRuntimeRunner(data, "compact", options.pop("device", CPU), 1, **options)
-    return engine_of(runner, replace(entry, long_side=128)), runner
+    engine = engine_of(runner, replace(entry, long_side=128))
+    if not focus:
+        engine._focus_side = None
+    return engine, runner
 
 
 @pytest.fixture
@@ -189,10 +192,11 @@ def test_a_ratio_as_input_keeps_shapes_free() -> None:
     assert not runner.compiles_by_shape
 
 
+@pytest.mark.parametrize("focus", [False, True])
 def test_too_little_memory_makes_the_picture_smaller_once(
-    static: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    focus: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    engine, _ = static
+    engine, _ = compact(focus=focus, static=True)  # nobody is there: it would look closely
     really = engine._runner.run
     sizes: list[int] = []
 

@@ -16,6 +16,7 @@ from rvm.frame import PIXEL_FORMATS, SRGB, ColourTags, Frame  # noqa: E402
 from rvm.gpu.graphs import CudaCapturer, Layout, Tensors  # noqa: E402
 from rvm.matting import load_engine  # noqa: E402
 from rvm.matting.base import EngineInfo  # noqa: E402
+from rvm.matting.focus import Gaze  # noqa: E402
 from rvm.matting.torch_compact import CompactModel  # noqa: E402
 from rvm.matting.torch_engine import TorchEngine, TorchModel  # noqa: E402
 from rvm.matting.torch_reference import RvmModel  # noqa: E402
@@ -186,6 +187,22 @@ def test_out_of_memory_the_stream_goes_on_smaller(
     assert state is not None
     said = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
     assert said == ["cpu is out of memory; the network's picture is from now on 70% of its size"]
+
+
+def test_where_memory_is_short_nobody_is_looked_at_closely() -> None:
+    model = model_of("compact")
+    model.focus_side = 256  # a closer look is one at twice the size
+    engine = engine_of(model)
+    frame = frame_of(0, size=(640, 384))
+    layouts = [model.layout(frame, scale) for scale in (1.0, 0.7)]
+    large, small = (layout.states[0][2] * layout.states[0][3] for layout in layouts)
+    areas = limited(model, small)
+    engine._runner._network = model.network
+    state = None
+    for _ in range(3):
+        _, state = engine.step(frame, state)
+        object.__setattr__(state, "gaze", Gaze("far"))
+    assert areas == [large, small, small, small]
 
 
 def test_with_no_memory_at_all_it_ends_in_one_plain_line() -> None:
