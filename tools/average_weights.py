@@ -20,8 +20,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rvm.network.compact import CompactConfig, CompactMatting
 from rvm.network.compact_export import load_weights
+from rvm.training.loop import averaged_network
 from rvm.training.material import Material
 from rvm.training.sampling import Mixture, Sampler
 from rvm.training.soup import mixed, settle_norms
@@ -52,10 +52,7 @@ def main() -> None:
     if args.data is None:
         parser.error("name the data root with --data or RVM_TRAIN_DATA")
     content = torch.load(args.checkpoint, map_location="cpu", weights_only=True)
-    sizes = content["recipe"]["network"]
-    newer = CompactMatting(CompactConfig(**{k: tuple(v) for k, v in sizes.items()}))
-    newer.load_state_dict(content["average"])
-    network = mixed(newer, load_weights(args.older), args.share)
+    network = mixed(averaged_network(content), load_weights(args.older), args.share)
     material = Material(Path(args.data), args.cache, extra=args.extra)
     settle_norms(network, pictures(Sampler(material, Mixture())))
     for name, tensor in network.state_dict().items():

@@ -23,6 +23,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from rvm.errors import RvmError
 from rvm.evaluation import sets, sheets
 from rvm.evaluation.candidates import Candidate, Folder, open_model
 from rvm.evaluation.metrics import ClipScore, average, iou
@@ -157,9 +158,12 @@ def main() -> int:
     if args.data is None:
         parser.error("name the data root with --data or RVM_TRAIN_DATA")
     material = Material(Path(args.data), args.cache, "validation")
-    models = {
-        name: open_model(path, side, args.threads) for name, path, side in [args.model, *args.also]
-    }
+    try:
+        models = {
+            n: open_model(path, side, args.threads) for n, path, side in [args.model, *args.also]
+        }
+    except RvmError as error:
+        parser.error(str(error))
     results: dict[str, dict[str, Any]] = {}
     for name, model in ({} if args.only_sheets else models).items():
         results[name] = evaluate(model, material, Path(args.data))

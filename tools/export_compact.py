@@ -20,7 +20,7 @@ import numpy as np
 import onnxruntime as ort
 import torch
 
-from rvm.network.compact import CompactConfig, CompactMatting
+from rvm.network.compact import CompactMatting
 from rvm.network.compact_export import (
     FULL_OUTPUTS,
     LEAN_OUTPUTS,
@@ -34,6 +34,7 @@ from rvm.network.compact_export import (
     save_weights,
 )
 from rvm.network.manifest_entry import entry, put_entries
+from rvm.training.loop import averaged_network
 
 SMALL = (192, 352)
 TOLERANCE = 1e-3
@@ -49,10 +50,7 @@ def load_average(path: Path) -> CompactMatting:
     if path.suffix == ".safetensors":
         return load_weights(path)
     content = torch.load(path, map_location="cpu", weights_only=True)
-    widths = content["recipe"]["network"]
-    network = CompactMatting(CompactConfig(**{k: tuple(v) for k, v in widths.items()}))
-    network.load_state_dict(content["average"])
-    return round_weights(network).eval()
+    return round_weights(averaged_network(content)).eval()
 
 
 def largest_difference(

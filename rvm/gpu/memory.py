@@ -43,6 +43,11 @@ class StepDown:
         #: No attempt is made above this.
         self.limit = scales[0]
 
+    @property
+    def is_short(self) -> bool:
+        """Whether there was too little memory for the wanted resolution."""
+        return self.limit < self._scales[0]
+
     def run(
         self, attempt: Callable[[float], T], free: Callable[[], None], wanted: float = 1.0
     ) -> T:

@@ -90,3 +90,24 @@ def focus_scale(focus: Focus, long_side: float) -> float:
     if focus == "near":
         return min(1.0, NEAR_SIDE / long_side)
     return max(1.0, FAR_SIDE / long_side) if focus == "far" else 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class FocusRule:
+    """How the picture of one model follows the people in it.
+
+    Attributes:
+        side: the usual long side of its 16:9 picture.
+        far_share: what people have to stay below to be far.
+    """
+
+    side: float
+    far_share: float = FAR_SHARE
+
+    def scale(self, gaze: Gaze) -> float:
+        """Side of the network's picture over the usual one."""
+        return focus_scale(gaze.focus, self.side)
+
+    def after(self, gaze: Gaze, alpha: ByteImage) -> Gaze:
+        """The gaze for the next frame, after one that was looked at so and gave this alpha."""
+        return gaze_after(gaze, covered_share(alpha), self.far_share)

@@ -18,7 +18,7 @@ from rvm.errors import ModelError
 from rvm.gpu.memory import StepDown
 from rvm.matting.base import Engine, EngineInfo
 from rvm.matting.contracts import choose_contract
-from rvm.matting.focus import USUAL, covered_share, focus_scale, gaze_after
+from rvm.matting.focus import USUAL
 from rvm.matting.onnx_file import OnnxOutline, read_outline
 from rvm.matting.state import RecurrentState, tensors_for
 
@@ -131,7 +131,7 @@ class GraphEngine(Engine):
             name, engine, runner.device, runner.provider, self._precision(entry), reason
         )
         self.scales = self.contract.scales
-        self._focus_side = self.contract.focus_side if runner.resizes_quickly else None
+        self._focus = self.contract.focus if runner.resizes_quickly else None
         self._scale = self.scales[0]
         self._memory = StepDown(runner.device, self.scales)
         self._warned = False
@@ -158,8 +158,8 @@ class GraphEngine(Engine):
         tensors = tensors_for(self, frame, state)
         gaze = state.gaze if isinstance(state, RecurrentState) else USUAL
         # Where memory is short, the usual picture is too large already.
-        side = self._focus_side if self._memory.limit == self.scales[0] else None
-        contract.scale = scale * (1.0 if side is None else focus_scale(gaze.focus, side))
+        focus = None if self._memory.is_short else self._focus
+        contract.scale = scale * (focus.scale(gaze) if focus else 1.0)
         seen = contract.seen_size(frame)
         if tensors is None:
             tensors = tuple(contract.fresh_state(name) for name in contract.state_inputs)
@@ -176,8 +176,8 @@ class GraphEngine(Engine):
         if not all(map(self._runner.is_finite, new)):
             self._warn_not_finite()
             return matte, None
-        if side is not None:
-            gaze = gaze_after(gaze, covered_share(matte.alpha), contract.far_share)
+        if focus is not None:
+            gaze = focus.after(gaze, matte.alpha)
         return matte, RecurrentState(self, frame.size, new, seen, coefficients, gaze)
 
     def _tensors_for_size(

@@ -14,7 +14,6 @@ from rvm.gpu.graphs import Layout, Step, Tensors
 from rvm.gpu.kernels_refine import luma_alpha
 from rvm.matting.contracts import CompactContract
 from rvm.matting.contracts.compact import SCALES
-from rvm.matting.focus import FAR_SHARE
 from rvm.matting.graph import first_line
 from rvm.matting.torch_engine import TorchModel
 from rvm.matting.torch_picture import luma_guide, network_picture
@@ -51,8 +50,7 @@ class CompactModel(TorchModel):
         self._ratio = ratio
         self._dtype = dtype
         if ratio is None:
-            self.focus_side = CompactContract.usual_side(entry)
-        self.far_share = (entry and entry.far_share) or FAR_SHARE
+            self.focus = CompactContract.focus_rule(entry)
 
     def layout(self, frame: Frame, scale: float) -> Layout:
         """See `TorchModel.layout`."""

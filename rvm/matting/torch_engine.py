@@ -27,7 +27,7 @@ from rvm.frame import Matte
 from rvm.gpu.graphs import Capturer, CudaCapturer, GraphRunner, Layout, Step, Tensors
 from rvm.gpu.memory import StepDown
 from rvm.matting.base import Engine, EngineInfo
-from rvm.matting.focus import FAR_SHARE, USUAL, covered_share, focus_scale, gaze_after
+from rvm.matting.focus import USUAL
 from rvm.matting.graph import first_line
 from rvm.matting.state import RecurrentState, tensors_for
 from rvm.network import architecture_of, build_network, load_weights
@@ -35,6 +35,7 @@ from rvm.network import architecture_of, build_network, load_weights
 if TYPE_CHECKING:
     from rvm.frame import Composite, Frame
     from rvm.matting.base import State
+    from rvm.matting.focus import FocusRule
     from rvm.matting.weights import ModelEntry
 
 #: What a device that fails raises; before torch 2.8 that had no name of its own.
@@ -50,9 +51,8 @@ class TorchModel(ABC):
 
     #: See `Engine.scales`.
     scales: tuple[float, ...] = (1.0,)
-    #: See `Contract.focus_side` and `Contract.far_share`.
-    focus_side: float | None = None
-    far_share: float = FAR_SHARE
+    #: See `Contract.focus`.
+    focus: FocusRule | None = None
 
     @abstractmethod
     def layout(self, frame: Frame, scale: float) -> Layout:
@@ -128,17 +128,17 @@ class TorchEngine(Engine):
         if model is None:
             raise ModelError(f"{self.info.model} was closed")
 
-        side = model.focus_side if self._device.type == "cpu" else None
+        focus = model.focus if self._device.type == "cpu" else None
 
         def attempt(scale: float) -> tuple[Matte, Tensors]:
-            if side is not None and self._memory.limit == 1.0:  # else memory is short
-                scale *= focus_scale(gaze.focus, side)
+            if focus is not None and not self._memory.is_short:
+                scale *= focus.scale(gaze)
             return self._attempt(model, torch_rgb.upload(frame, self._device), states, scale)
 
         with torch.inference_mode(), on_device(self._device), _device_errors(self.info.device):
             matte, new = self._memory.run(attempt, self._free, self._scale)
-        if side is not None:
-            gaze = gaze_after(gaze, covered_share(matte.alpha), model.far_share)
+        if focus is not None:
+            gaze = focus.after(gaze, matte.alpha)
         return matte, RecurrentState(self, frame.size, new, gaze=gaze)
 
     def close(self) -> None:

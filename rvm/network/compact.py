@@ -23,7 +23,7 @@ Layout, for a small frame h x w (written from our own measurements, trained from
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -302,7 +302,8 @@ def doubled(x: Tensor) -> Tensor:
     """:func:`upsample` by two out of slices, whose gradient is slices again.
 
     What torch's compiler makes of ``interpolate`` gathers pixel by pixel, and scatters its gradient
-    likewise; on a CPU that was a third of a training step.
+    likewise. The kernels of a training step that hold that gradient took 135 ms so, and 94 out of
+    slices (18 frames of 352x192, one core of a Zen 4).
     """
     for dim in (2, 3):
         last = x.shape[dim] - 1
@@ -360,12 +361,16 @@ def grow(network: CompactMatting, fewer: CompactConfig) -> None:
     Their batch norm lets a tenth through, enough to learn from: the deeper network then begins
     close to where the other one stopped.
     """
+    for norm in norms_beyond(network, fewer):
+        nn.init.constant_(norm.weight, 0.1)
+
+
+def norms_beyond(network: CompactMatting, fewer: CompactConfig) -> Iterator[nn.BatchNorm2d]:
+    """The batch norms of residual convolutions that a network of ``fewer`` depths does not have."""
     stages = (network.down2, network.down3, network.down4, network.down5)
     for blocks, depth in zip(stages, fewer.depths, strict=True):
         for block in [b for b in blocks if isinstance(b, ResidualConv)][depth:]:
-            for norm in block.conv:
-                if isinstance(norm, nn.BatchNorm2d):
-                    nn.init.constant_(norm.weight, 0.1)
+            yield from (m for m in block.conv if isinstance(m, nn.BatchNorm2d))
 
 
 def zero_state() -> tuple[Tensor, ...]:

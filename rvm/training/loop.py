@@ -24,7 +24,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rvm.network.compact import CompactMatting, grow
+from rvm.network.compact import CompactConfig, CompactMatting, grow
 from rvm.training.compute import Batch, Compute
 from rvm.training.features import FeatureMatcher, FeatureTeacher, one_frame_each
 from rvm.training.optimizers import make_optimizer
@@ -223,6 +223,14 @@ class Trainer:
         self.optimizer.load_state_dict(content["optimizer"])
         self.step = content["step"]
         self.frames_seen = content["frames_seen"]
+
+
+def averaged_network(content: dict[str, Any]) -> CompactMatting:
+    """The moving average in what :meth:`Trainer.save` wrote, ready to be used."""
+    sizes = content["recipe"]["network"]
+    network = CompactMatting(CompactConfig(**{k: tuple(v) for k, v in sizes.items()}))
+    network.load_state_dict(content["average"])
+    return network.eval()
 
 
 def average_weights(model: nn.Module) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from rvm.network.compact import CompactMatting, ResidualConv, zero_state
+from rvm.network.compact import CompactMatting, norms_beyond, zero_state
 
 
 def mixed(newer: CompactMatting, older: CompactMatting, share: float) -> CompactMatting:
@@ -38,13 +38,10 @@ def mixed(newer: CompactMatting, older: CompactMatting, share: float) -> Compact
         for name, tensor in newer.state_dict().items()
     }
     result.load_state_dict(weights)
-    stages = (result.down2, result.down3, result.down4, result.down5)
-    for blocks, depth in zip(stages, older.config.depths, strict=True):
-        for block in [b for b in blocks if isinstance(b, ResidualConv)][depth:]:
-            for norm in (m for m in block.conv if isinstance(m, nn.BatchNorm2d)):
-                with torch.no_grad():
-                    norm.weight.mul_(share)
-                    norm.bias.mul_(share)
+    with torch.no_grad():
+        for norm in norms_beyond(result, older.config):
+            norm.weight.mul_(share)
+            norm.bias.mul_(share)
     return result.eval()
 
 

@@ -62,7 +62,7 @@ def test_a_model_says_from_when_on_people_are_far() -> None:
     assert gaze_after(Gaze("far"), 0.33, 0.3) == Gaze("far")
     assert gaze_after(Gaze("far"), 0.35, 0.3) == Gaze()
     fine: Any = load_engine("compact_quality", engine="onnxruntime", device="cpu", threads=1)
-    assert (fine._focus_side, fine.contract.far_share) == (416, 0.3)
+    assert (fine._focus.side, fine._focus.far_share) == (416, 0.3)
 
 
 def test_sizes_are_those_that_people_are_met_at_whatever_the_models_own_is() -> None:
@@ -97,11 +97,11 @@ def test_the_default_model_sees_far_people_larger_and_keeps_its_memory(engine_na
 
 def test_a_size_that_the_user_chose_stays(tmp_path: Path) -> None:
     engine: Any = load_engine("compact", engine="onnxruntime", device="cpu", downsample_ratio=0.5)
-    assert engine._focus_side is None
+    assert engine._focus is None
     path = tmp_path / "tiny.onnx"
     path.write_bytes(synth_models.rvm_model())
     tiny: Any = load_engine(path, engine="onnxruntime", device="cpu")
-    assert tiny._focus_side is None
+    assert tiny._focus is None
 
 
 def test_where_a_size_takes_a_compiler_it_stays() -> None:

@@ -46,7 +46,7 @@ def compact(focus: bool = False, **options: Any) -> tuple[GraphEngine, OnnxRunti
     runner = OnnxRuntimeRunner(data, "compact", options.pop("device", CPU), 1, **options)
     engine = engine_of(runner, replace(entry, long_side=128))
     if not focus:
-        engine._focus_side = None
+        engine._focus = None
     return engine, runner
 
 

@@ -16,7 +16,7 @@ from rvm.frame import PIXEL_FORMATS, SRGB, ColourTags, Frame  # noqa: E402
 from rvm.gpu.graphs import CudaCapturer, Layout, Tensors  # noqa: E402
 from rvm.matting import load_engine  # noqa: E402
 from rvm.matting.base import EngineInfo  # noqa: E402
-from rvm.matting.focus import Gaze  # noqa: E402
+from rvm.matting.focus import FocusRule, Gaze  # noqa: E402
 from rvm.matting.torch_compact import CompactModel  # noqa: E402
 from rvm.matting.torch_engine import TorchEngine, TorchModel  # noqa: E402
 from rvm.matting.torch_reference import RvmModel  # noqa: E402
@@ -166,7 +166,7 @@ def test_out_of_memory_the_stream_goes_on_smaller(
     kind: str, graphs: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     model = model_of(kind)
-    model.focus_side = None  # what its random mattes cover must not change the size here
+    model.focus = None  # what its random mattes cover must not change the size here
     size = (640, 384) if kind == "compact" else (96, 64)
     layouts = [model.layout(frame_of(0, size=size), scale) for scale in (1.0, 0.7)]
     large, small = (layout.states[0][2] * layout.states[0][3] for layout in layouts)
@@ -191,7 +191,7 @@ def test_out_of_memory_the_stream_goes_on_smaller(
 
 def test_where_memory_is_short_nobody_is_looked_at_closely() -> None:
     model = model_of("compact")
-    model.focus_side = 256  # a closer look is one at twice the size
+    model.focus = FocusRule(256)  # a closer look is one at twice the size
     engine = engine_of(model)
     frame = frame_of(0, size=(640, 384))
     layouts = [model.layout(frame, scale) for scale in (1.0, 0.7)]

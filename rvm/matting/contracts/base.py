@@ -11,12 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from rvm.errors import UsageError
-from rvm.matting.focus import FAR_SHARE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rvm.frame import Frame, Matte
+    from rvm.matting.focus import FocusRule
     from rvm.matting.reuse import Coefficients
     from rvm.matting.weights import ModelEntry
 
@@ -55,10 +55,8 @@ class Contract(ABC):
     #: See `Engine.scales`; `scale` is the one in use.
     scales: tuple[float, ...] = (1.0,)
     scale: float = 1.0
-    #: The picture's long side where its size may follow the people in it (`rvm.matting.focus`).
-    focus_side: float | None = None
-    #: Below this share of the frame people are far.
-    far_share: float = FAR_SHARE
+    #: How the picture's size follows the people in it, where it may.
+    focus: FocusRule | None = None
 
     def __init__(
         self,

@@ -10,7 +10,7 @@ import numpy as np
 from rvm.errors import UsageError
 from rvm.frame import Matte
 from rvm.matting.contracts.base import Array, Contract, Ports
-from rvm.matting.focus import FAR_SHARE
+from rvm.matting.focus import FAR_SHARE, FocusRule
 from rvm.matting.guide import guided_coefficients
 from rvm.matting.picture import write_picture
 from rvm.matting.refine import Scratch, finite, guided_alpha, luma_guide, match_luma
@@ -56,8 +56,7 @@ class CompactContract(Contract):
             raise UsageError("this model's input size is built in; leave downsample_ratio out")
         self.scales = (1.0,) if self._fixed else SCALES
         if not self._fixed and ratio is None:
-            self.focus_side = self.usual_side(entry)
-        self.far_share = (entry and entry.far_share) or FAR_SHARE
+            self.focus = self.focus_rule(entry)
 
     @classmethod
     def fits(cls, inputs: Sequence[str], outputs: Sequence[str]) -> bool:
@@ -80,6 +79,12 @@ class CompactContract(Contract):
     def usual_side(cls, entry: ModelEntry | None) -> int:
         """Long side of the network's picture for a 16:9 frame."""
         return (entry and entry.long_side) or cls.default_long_side
+
+    @classmethod
+    def focus_rule(cls, entry: ModelEntry | None) -> FocusRule:
+        """How the picture follows the people where neither user nor graph fixes its size."""
+        far_share = (entry and entry.far_share) or FAR_SHARE
+        return FocusRule(cls.usual_side(entry), far_share)
 
     def seen_size(self, frame: Frame) -> tuple[int, int]:
         """See `Contract.seen_size`."""
