@@ -88,7 +88,8 @@ class TestDevice:
         for line, expected in (
             ("flags\t\t: fpu avx2 avx512_vnni", True),
             ("flags\t\t: fpu avx2 avx_vnni fma", True),
-            ("flags\t\t: fpu avx2 fma", False),
+            ("flags\t\t: fpu avx avx2 fma", True),
+            ("flags\t\t: fpu sse4_2 avx", False),
             ("Features\t: fp asimd asimddp", True),
             ("Features\t: fp asimd", False),
         ):
