@@ -7,12 +7,29 @@ from typing import TYPE_CHECKING, Any
 
 from rvm.errors import ModelError
 from rvm.matting.focus import USUAL, Gaze
+from rvm.matting.window import Window, whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rvm.frame import Frame
     from rvm.matting.reuse import Coefficients
+    from rvm.matting.surroundings import Surroundings
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Memory:
+    """What the network remembers of one window of the frames.
+
+    Attributes:
+        window: the window.
+        tensors: the recurrent tensors, in the order of the model's contract.
+        seen: (width, height) of the network's picture, where that can change.
+    """
+
+    window: Window
+    tensors: tuple[Any, ...]
+    seen: tuple[int, int] | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,6 +43,9 @@ class RecurrentState:
         seen: (width, height) of the network's picture, where that can change.
         coefficients: what the frame's matte was made from, where the model gives that.
         gaze: how the next frame is looked at (see `rvm.matting.focus`).
+        window: the part of the frame that the tensors are about; None is all of it.
+        around: what was remembered of all of it when that was last looked at, if it is not now.
+        surroundings: what is known of what lies outside of the window, where there is one.
     """
 
     owner: object
@@ -34,6 +54,14 @@ class RecurrentState:
     seen: tuple[int, int] | None = None
     coefficients: Coefficients | None = None
     gaze: Gaze = USUAL
+    window: Window | None = None
+    around: Memory | None = None
+    surroundings: Surroundings | None = None
+
+    @property
+    def memory(self) -> Memory:
+        """The tensors and what they are about."""
+        return Memory(self.window or whole(self.size), self.tensors, self.seen)
 
     def __repr__(self) -> str:
         shapes = " ".join("x".join(map(str, _shape(tensor))) for tensor in self.tensors)

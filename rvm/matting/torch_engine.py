@@ -171,7 +171,7 @@ def resized(states: Tensors, layout: Layout) -> Tensors:
     """States for a layout; the same tuple where they fit.
 
     What they remember is about places, so for a network's picture of another size they are
-    resampled, as in `rvm.matting.graph.resized`.
+    resampled, as in `rvm.matting.look.Look`.
     """
     if tuple(tuple(state.shape) for state in states) == layout.states:
         return states
