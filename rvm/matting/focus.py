@@ -8,8 +8,10 @@ together in a small one, which costs less as well. Over the held-back composites
 error on 512 pixels than on 352, and those over half of it had the least on 288.
 
 Far people are looked at through a window (`rvm.matting.window`) wherever that shows them more
-finely than a large picture of the whole frame: at half of its cost, people of a tenth of a frame
-of 720p at most had a sixth less error so, and their edges (Grad) too.
+finely than a large picture of the whole frame, at half of that picture's cost. Measured against the
+reference on a real clip of 720p (a woman and her dog) MAD was 7.8 so and 8.4 without, IoU 0.835 and
+0.827; over 16 composites of 720p with people of an eighth of the frame at most, 2.60 and 2.68, but
+IoU 0.924 and 0.935: legs that are left alone as people drift out of the frame get lost sooner.
 
 What a frame's matte covers decides for the next frame. Each size is left later than it is
 entered, so that nobody who stands on the border makes the matte swing. On engines that compile for
@@ -27,7 +29,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from rvm.matting.window import Window, people_box, window_around
+from rvm.matting.window import Window, people_box, solid_samples, window_around
 
 if TYPE_CHECKING:
     from rvm.frame import ByteImage
@@ -47,9 +49,6 @@ _FAR_MARGIN = 0.04
 _SOMEBODY = 0.002
 #: Of so many frames in a row without anybody, one is looked at closely, beginning with the first.
 _LOOK_EVERY = 12
-#: Samples across and down; enough to see a five hundredth of the frame.
-_SAMPLES = 96
-_OPAQUE = 128
 #: Frames that far people are looked at in all of the frame first. A window that was chosen by the
 #: first mattes of a clip kept what they had missed out of mind for another twenty frames.
 _SETTLED = 8
@@ -61,9 +60,8 @@ _HELD = 0.92
 
 def covered_share(alpha: ByteImage) -> float:
     """How much of the frame is more person than not, 0..1; from a grid of samples."""
-    rows, columns = alpha.shape
-    grid = alpha[:: max(1, rows // _SAMPLES), :: max(1, columns // _SAMPLES)]
-    return float(np.count_nonzero(grid >= _OPAQUE)) / grid.size
+    solid, _, _ = solid_samples(alpha)
+    return float(np.count_nonzero(solid)) / solid.size
 
 
 def loses_people(seen: ByteImage, known: ByteImage) -> bool:

@@ -154,7 +154,7 @@ class GraphEngine(Engine):
         )
 
     def _step(self, frame: Frame, state: State | None, scale: float) -> tuple[Matte, State]:
-        tensors_for(self, frame, state)
+        tensors_for(self, frame, state)  # refuses a state that is not this stream's
         # Where memory is short, the usual picture is too large already.
         focus = None if self._memory.is_short else self._focus
         matte, after = self._look.step(frame, state, scale, focus)

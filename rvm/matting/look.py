@@ -12,12 +12,11 @@ from rvm.matting.surroundings import Surroundings, sight_of
 from rvm.matting.window import Window, moved, spread, whole
 
 if TYPE_CHECKING:
-    from rvm.frame import Frame, Matte
+    from rvm.frame import ByteImage, Frame, Matte
     from rvm.matting.contracts import Contract
     from rvm.matting.focus import FocusRule
     from rvm.matting.graph import GraphRunner
     from rvm.matting.reuse import Coefficients
-    from rvm.matting.surroundings import Sight
 
 
 class Look:
@@ -46,14 +45,14 @@ class Look:
             scale: side of the network's picture over its best one.
             focus: how the picture follows the people; None leaves it as it is.
         """
-        if focus is None or before is None or before.gaze.window is None:
+        window = before.gaze.window if before else None
+        if focus is None or before is None or window is None or before.surroundings is None:
             return self._at_all(frame, before, scale, focus)
         sight = sight_of(frame)
-        surroundings = before.surroundings or Surroundings(sight, sight)
-        if surroundings.is_cut(sight):
+        if before.surroundings.is_cut(sight):
             anew = replace(before.gaze, window=None, far_frames=0)
             return self._at_all(frame, replace(before, gaze=anew), scale, focus)
-        return self._through(before.gaze.window, frame, before, scale, focus, sight, surroundings)
+        return self._through(window, frame, before, scale, focus, sight, before.surroundings)
 
     def _at_all(
         self, frame: Frame, before: RecurrentState | None, scale: float, focus: FocusRule | None
@@ -79,7 +78,7 @@ class Look:
 
     def _through(
         self, window: Window, frame: Frame, before: RecurrentState, scale: float,
-        focus: FocusRule, sight: Sight, surroundings: Surroundings,
+        focus: FocusRule, sight: ByteImage, surroundings: Surroundings,
     ) -> tuple[Matte, RecurrentState | None]:  # fmt: skip
         """A step that looks through a window, and beside that at all of the frame where it must."""
         around, everything = before.around or before.memory, None

@@ -27,13 +27,13 @@ if TYPE_CHECKING:
     from rvm.matting.refine import Scratch
 
 #: Room around the people, of the longer side of the box that holds them: wanted, and enough.
-#: On far people at 720p an error of 2.5 became 2.9 with a room of 0.35, and no less with 0.12.
+#: By a first trial on far people at 720p: a MAD of 2.5 with it and with 0.12, 2.9 with 0.35.
 _ROOM, _LEAST_ROOM = 0.2, 0.07
 #: A window is changed for one of less than this share of its area.
 _CLOSER = 0.6
 #: Pixels.
 _LEAST_SIDE = 128
-#: Samples across and down among which people are looked for.
+#: Samples across and down; enough to see a five hundredth of the frame.
 _SAMPLES = 96
 _OPAQUE = 128
 _WIDE = 16 / 9
@@ -90,11 +90,16 @@ def whole(size: tuple[int, int]) -> Window:
     return Window(0, 0, *size)
 
 
+def solid_samples(alpha: ByteImage) -> tuple[npt.NDArray[np.bool_], int, int]:
+    """Where a matte is more person than not, on a grid, and the grid's steps down and across."""
+    down, across = (max(1, side // _SAMPLES) for side in alpha.shape)
+    return alpha[::down, ::across] >= _OPAQUE, down, across
+
+
 def people_box(alpha: ByteImage) -> Window | None:
     """The smallest box that holds the people, to a hundredth of the frame; None without any."""
     rows, columns = alpha.shape
-    down, across = max(1, rows // _SAMPLES), max(1, columns // _SAMPLES)
-    solid = alpha[::down, ::across] >= _OPAQUE
+    solid, down, across = solid_samples(alpha)
     in_rows, in_columns = np.flatnonzero(solid.any(1)), np.flatnonzero(solid.any(0))
     if not in_rows.size:
         return None
@@ -160,7 +165,9 @@ def moved(
     matrix = _mapping(now, size, before, (columns, rows))
     result = np.zeros((channels, size[1], size[0]), np.float32)
     border = cv2.BORDER_CONSTANT
-    if base is not None:
+    if before.holds(now):
+        border = cv2.BORDER_REPLICATE  # only half a sample can lie outside
+    elif base is not None:
         result[:], border = base[0], cv2.BORDER_TRANSPARENT
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     for source, target in zip(np.asarray(tensor[0], np.float32), result, strict=True):
@@ -177,15 +184,12 @@ def _mapping(
         now, before: the windows.
         size, old_size: samples across and down of each.
     """
-    rows = []
-    for axis in range(2):
-        start, length = ((now.left, now.width), (now.top, now.height))[axis]
-        origin, extent = ((before.left, before.width), (before.top, before.height))[axis]
-        samples = old_size[axis] / extent
-        step = length / size[axis] * samples
-        rows.append([0.0, 0.0, step / 2 + (start - origin) * samples - 0.5])
-        rows[axis][axis] = step
-    return np.array(rows)
+    across, down = old_size[0] / before.width, old_size[1] / before.height  # samples a pixel
+    step_x, step_y = now.width / size[0] * across, now.height / size[1] * down
+    start_x, start_y = (now.left - before.left) * across, (now.top - before.top) * down
+    return np.array(
+        [[step_x, 0, start_x + step_x / 2 - 0.5], [0, step_y, start_y + step_y / 2 - 0.5]]
+    )
 
 
 def spread(

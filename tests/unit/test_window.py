@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -108,6 +109,13 @@ class TestWindow:
         assert alone[0, 0, 0, 0] == 0
         assert alone.sum() == part.sum()
         assert np.array_equal(moved(tensor, before, before, (8, 6)), tensor)
+
+    @pytest.mark.parametrize("size", [(16, 12), (12, 9), (6, 4)])
+    def test_memory_of_another_size_repeats_its_edges(self, size: tuple[int, int]) -> None:
+        tensor = np.random.default_rng(2).normal(size=(1, 1, 6, 8)).astype(np.float32) + 5
+        frame = whole((80, 60))
+        found = moved(tensor, frame, frame, size)[0, 0]
+        assert found == pytest.approx(cv2.resize(tensor[0, 0], size), abs=0.05)
 
     def test_a_matte_is_spread_over_the_frame(self) -> None:
         window = Window(4, 2, 8, 4)
