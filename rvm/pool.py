@@ -13,26 +13,39 @@ import sys
 import numpy as np
 import numpy.typing as npt
 
-#: Buffers kept for reuse: pictures waiting in the sink's queue, one being written, one being made.
+#: Of one size: for pictures waiting in the queue of a sink, one being written, one being made.
 _MOST_KEPT = 12
 #: References to a free buffer while it is asked about: the pool's list and the question itself.
 _OWN_REFERENCES = 2
 
 
 class BufferPool:
-    """Hands out buffers of one size. Not thread-safe; what is made of them may go to any thread."""
+    """Hands out buffers. Not thread-safe; what is made of them may go to any thread.
 
-    def __init__(self) -> None:
-        self._buffers: list[npt.NDArray[np.uint8]] = []
+    Args:
+        sizes: how many sizes of buffer to keep; the one that was asked for longest ago gives way,
+            as when the picture changes its size. Who still reads such a buffer keeps it alive.
+    """
+
+    def __init__(self, sizes: int = 1) -> None:
+        self._sizes = sizes
+        self._buffers: dict[int, list[npt.NDArray[np.uint8]]] = {}
 
     def take(self, size_bytes: int) -> npt.NDArray[np.uint8]:
         """So many bytes of undefined content."""
-        if self._buffers and self._buffers[0].size != size_bytes:
-            self._buffers.clear()  # the picture changed its size; readers keep theirs alive
-        for index in range(len(self._buffers)):
-            if sys.getrefcount(self._buffers[index]) <= _OWN_REFERENCES:
-                return self._buffers[index]
+        buffers = self._of_size(size_bytes)
+        for index in range(len(buffers)):
+            if sys.getrefcount(buffers[index]) <= _OWN_REFERENCES:
+                return buffers[index]
         buffer = np.empty(size_bytes, np.uint8)
-        if len(self._buffers) < _MOST_KEPT:
-            self._buffers.append(buffer)
+        if len(buffers) < _MOST_KEPT:
+            buffers.append(buffer)
         return buffer
+
+    def _of_size(self, size_bytes: int) -> list[npt.NDArray[np.uint8]]:
+        """Those that there are; as the last of a dict, which remembers the order."""
+        buffers = self._buffers.pop(size_bytes, [])
+        self._buffers[size_bytes] = buffers
+        if len(self._buffers) > self._sizes:
+            del self._buffers[next(iter(self._buffers))]
+        return buffers

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 LUMA_709 = np.array([[0.2126, 0.7152, 0.0722]], np.float32)
 # 64 rows of 1920 float32 are 0.5 MB: measured fastest of 16..1080 with one thread a core.
 _ROWS = 64
+#: Of the frame, and of a window that is looked at beside it.
+_ALPHA_SIZES = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +125,7 @@ class Scratch:
     """
 
     def __init__(self) -> None:
-        self._alphas = BufferPool()
+        self._alphas = BufferPool(_ALPHA_SIZES)
         self._floats: dict[int, FloatImage] = {}
 
     def alpha(self, height: int, width: int) -> ByteImage:
