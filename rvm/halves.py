@@ -3,12 +3,18 @@
 The stages of the pipeline run side by side already, so this makes no frame cheaper; it makes the
 frame that is under way come out sooner, which is what a person in a call notices. Only for work
 that lets go of Python's lock: compiled kernels and OpenCV.
+
+Where nobody waits for a single frame, as when a file is converted, and the stages fill the cores
+by themselves (`rvm.threads.divides_frames`), cutting a frame in two only makes threads wake each
+other: `undivided`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -21,13 +27,26 @@ WORTH_SPLITTING = 250_000
 #: Matting and compositing may each have a half to give away at the same time.
 _MOST_HELPERS = 2
 
+_thread = threading.local()
+
+
+@contextlib.contextmanager
+def undivided(wanted: bool = True) -> Iterator[None]:
+    """While the block runs, work of this thread is done by this thread, if that is `wanted`."""
+    before = getattr(_thread, "undivided", False)
+    _thread.undivided = wanted
+    try:
+        yield
+    finally:
+        _thread.undivided = before
+
 
 def both(first: Callable[[], object], second: Callable[[], object]) -> None:
     """Run both and return when both are done: `first` here, `second` beside it if there is room.
 
     An error of either is raised, that of `first` before that of `second`.
     """
-    helpers = _helpers()
+    helpers = None if getattr(_thread, "undivided", False) else _helpers()
     if helpers is None:
         first()
         second()
@@ -67,7 +86,7 @@ def plane_parts(planes: int, samples: int) -> tuple[tuple[int, ...], ...]:
 
 def is_worth_splitting(samples: int) -> bool:
     """Whether a picture of so many samples is done sooner by two threads than by one."""
-    return samples >= WORTH_SPLITTING
+    return samples >= WORTH_SPLITTING and not getattr(_thread, "undivided", False)
 
 
 @functools.cache

@@ -36,10 +36,11 @@ from rvm.device import cpu_count
 from rvm.errors import InputError, LostFramesError
 from rvm.gpu.lanes import Handed, open_lane
 from rvm.gpu.sharing import take_seat
+from rvm.halves import undivided
 from rvm.handoff import BoundedQueue, Handoff, LatestSlot
 from rvm.quiet_gc import QuietGc
 from rvm.telemetry import Progress, Report, Telemetry, peak_rss_mb
-from rvm.threads import opencv_threads
+from rvm.threads import divides_frames, opencv_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -128,6 +129,7 @@ class Pipeline:
         self._on_progress = on_progress
         self._control = control
         self._live = source.info.live
+        self._whole_frames = not divides_frames(self._live)
         self._device = matter.info.device if matter.info.engine == "torch" else "cpu"
         self._seat = take_seat(self._device)
         waiting = self._seat.queue_size(source.info, _frames_waiting(source.info))
@@ -195,7 +197,7 @@ class Pipeline:
 
     def _matte_all(self) -> None:
         """handoff -> matting -> queue."""
-        with open_lane(self._device) as lane:
+        with open_lane(self._device) as lane, undivided(self._whole_frames):
             while (grabbed := self._next_frame()) is not None:
                 frame = lane.take(grabbed)
                 if frame.captured_at_seconds:
@@ -217,7 +219,7 @@ class Pipeline:
     def _compose_all(self) -> None:
         """queue -> compositing -> queue."""
         try:
-            with open_lane(self._device) as lane:
+            with open_lane(self._device) as lane, undivided(self._whole_frames):
                 while (matted := self._matted.get()) is not None:
                     started = time.perf_counter()
                     composite = self._compose(*lane.take(matted))

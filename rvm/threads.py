@@ -10,6 +10,8 @@ their own; more would only fight for the cores.
 * The decoder gets half of the cores, up to 4: a file must not be slower to read than to matte.
 * The encoder gets every core, up to 16; the default of x264, half as many again, only adds memory.
 * OpenCV gets one.
+* Matting and compositing cut a frame in halves (`rvm.halves`), but not from file to file on two
+  cores: the stages fill those, and whole frames were 2 to 3 % faster at 1080p, no slower at others.
 """
 
 from __future__ import annotations
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _MOST_DECODER, _MOST_ENCODER = 4, 16
+#: So many cores are filled by the stages alone when nothing makes them wait.
+_FILLED_CORES = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,11 @@ def thread_shares(cores: int | None = None) -> ThreadShares:
         decoder=min(max(1, cores // 2), _MOST_DECODER),
         encoder=min(cores, _MOST_ENCODER),
     )
+
+
+def divides_frames(live: bool, cores: int | None = None) -> bool:
+    """Whether two threads share the work on one frame; None counts the cores as above."""
+    return live or (cores or cpu_count()) > _FILLED_CORES
 
 
 @contextlib.contextmanager

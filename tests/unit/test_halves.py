@@ -12,6 +12,7 @@ from rvm.compositing import make_compositor
 from rvm.compositing.base import Background
 from rvm.frame import YUV420P, ColourTags, Frame, Matte
 from rvm.matting.refine import guided_alpha, luma_guide
+from rvm.threads import divides_frames
 
 
 @pytest.fixture(params=[1, 2], ids=["one core", "two cores"])
@@ -44,6 +45,31 @@ def test_an_error_of_either_is_raised_after_both_ended(cores: int) -> None:
     with pytest.raises(KeyError):
         halves.both(fail, lambda: done.append(2))
     assert done == [1, 2] if cores == 2 else done == [1]
+
+
+def test_undivided_work_stays_in_its_thread_and_in_one_part(cores: int) -> None:
+    threads: list[str] = []
+    here = threading.current_thread().name
+    with halves.undivided():
+        halves.both(lambda: threads.append(here), lambda: threads.append(_name()))
+        assert halves.row_parts(8, 10**9) == (slice(0, 8),)
+        with halves.undivided(False):
+            assert len(halves.row_parts(8, 10**9)) == 2
+        other = threading.Thread(target=lambda: threads.append(str(halves.is_worth_splitting(9))))
+        other.start()
+        other.join()
+    assert threads == [here, here, "True"]
+    assert len(halves.row_parts(8, 10**9)) == 2
+
+
+def _name() -> str:
+    return threading.current_thread().name
+
+
+def test_files_on_two_cores_are_not_divided() -> None:
+    assert not divides_frames(live=False, cores=2)
+    assert divides_frames(live=False, cores=4)
+    assert divides_frames(live=True, cores=2)
 
 
 def test_rows_are_split_once_and_without_a_gap(monkeypatch: pytest.MonkeyPatch) -> None:
