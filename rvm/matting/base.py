@@ -50,6 +50,8 @@ class Engine(ABC):
     info: EngineInfo
     #: Sides of the network's picture over the best one at which it works too; best first.
     scales: tuple[float, ...] = (1.0,)
+    #: Steps that the first frame of a stream is worth: it is better seen with some memory of it.
+    first_looks: int = 1
 
     @abstractmethod
     def step(self, frame: Frame, state: State | None) -> tuple[Matte, State]:

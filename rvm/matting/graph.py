@@ -130,6 +130,7 @@ class GraphEngine(Engine):
             name, engine, runner.device, runner.provider, self._precision(entry), reason
         )
         self.scales = self.contract.scales
+        self.first_looks = self.contract.first_looks
         self._focus = self.contract.focus if runner.resizes_quickly else None
         self._scale = self.scales[0]
         self._memory = StepDown(runner.device, self.scales)

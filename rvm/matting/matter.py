@@ -158,6 +158,9 @@ class Matter(Closing):
             self._resets += 1
             self._state = None
         self._size = frame.size
+        if self._state is None:
+            for _ in range(self._engine.first_looks - 1):
+                _, self._state = self._engine.step(frame, self._state)
         matte, self._state = self._engine.step(frame, self._state)
         return matte
 

@@ -13,7 +13,7 @@ from rvm.errors import ModelError
 from rvm.gpu.graphs import Layout, Step, Tensors
 from rvm.gpu.kernels_refine import luma_alpha
 from rvm.matting.contracts import CompactContract
-from rvm.matting.contracts.compact import SCALES
+from rvm.matting.contracts.compact import FIRST_LOOKS, SCALES
 from rvm.matting.graph import first_line
 from rvm.matting.torch_engine import TorchModel
 from rvm.matting.torch_picture import luma_guide, network_picture
@@ -32,6 +32,7 @@ class CompactModel(TorchModel):
     """
 
     scales = SCALES
+    first_looks = FIRST_LOOKS
 
     def __init__(
         self,

@@ -51,6 +51,8 @@ class TorchModel(ABC):
 
     #: See `Engine.scales`.
     scales: tuple[float, ...] = (1.0,)
+    #: See `Engine.first_looks`.
+    first_looks: int = 1
     #: See `Contract.focus`.
     focus: FocusRule | None = None
 
@@ -95,6 +97,7 @@ class TorchEngine(Engine):
         self._model: TorchModel | None = model
         self.info = info
         self.scales = model.scales
+        self.first_looks = model.first_looks
         self._device = device
         self._runner = GraphRunner(model.network, device, capturer)
         self._memory = StepDown(info.device)

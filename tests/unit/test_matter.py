@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 from rvm.errors import ModelError, UsageError
-from rvm.frame import PIXEL_FORMATS, Frame
+from rvm.frame import PIXEL_FORMATS, Frame, Matte
+from rvm.matting import load_engine
 from rvm.matting.fake import FakeEngine
 from rvm.matting.matter import Matter
 from rvm.matting.scene_cut import SceneCut
+from rvm.sources import open_source
 from tests import synth_models
+from tests.shared_data import shared_path
+
+if TYPE_CHECKING:
+    from rvm.matting.base import State
 
 
 def flat(
@@ -121,3 +128,47 @@ class TestSceneCut:
         cuts = SceneCut(0.15)
         cuts.is_cut(self.frame(0))
         assert not cuts.is_cut(self.frame(255, size=(360, 640)))
+
+
+class Looking(FakeEngine):
+    """Wants two looks at a stream's first frame; remembers what it was shown."""
+
+    first_looks = 2
+
+    def __init__(self) -> None:
+        super().__init__("luma")
+        self.seen: list[int] = []
+
+    def step(self, frame: Frame, state: State | None) -> tuple[Matte, State]:
+        self.seen.append(int(frame.planes[0][0, 0, 0]))
+        return super().step(frame, state)
+
+
+def test_the_first_frame_of_a_stream_is_looked_at_more_than_once() -> None:
+    engine = Looking()
+    matter = Matter(engine=engine, scene_cut_reset=0.15)
+    for value in (10, 12, 14):
+        matter.step(flat(value))
+    matter.step(flat(200))  # a cut
+    matter.step(flat(202))
+    matter.reset()
+    matter.step(flat(204))
+    assert engine.seen == [10, 10, 12, 14, 200, 200, 202, 204, 204]
+    assert matter.resets == 1
+
+
+@pytest.mark.parametrize("clip", ["half_woman_dark_wall", "two_children_jumping"])
+def test_the_default_model_sees_a_first_frame_as_one_it_knows(clip: str) -> None:
+    """Nearer to what it sees once it is used to the picture than one step is."""
+    with open_source(shared_path(f"data/clips/{clip}.mp4")) as source:
+        frame = next(iter(source))
+    engine = load_engine(None, device="cpu")
+    once, _ = engine.step(frame, None)
+    matter = Matter(engine=engine)
+    first, *_, used = [matter.step(frame) for _ in range(10)]
+    engine.close()
+    assert _distance(first, used) < 0.5 * _distance(once, used)
+
+
+def _distance(one: Matte, other: Matte) -> float:
+    return float(np.abs(one.alpha.astype(np.int16) - other.alpha).mean())

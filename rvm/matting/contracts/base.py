@@ -55,6 +55,8 @@ class Contract(ABC):
     #: See `Engine.scales`; `scale` is the one in use.
     scales: tuple[float, ...] = (1.0,)
     scale: float = 1.0
+    #: See `Engine.first_looks`.
+    first_looks: ClassVar[int] = 1
     #: How the picture's size follows the people in it, where it may.
     focus: FocusRule | None = None
 

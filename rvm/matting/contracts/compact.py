@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 #: 352x192, 288x160 and 256x128 for the default model: below that, hands and hair go.
 SCALES = (1.0, 0.85, 0.7)
+#: Without memory the network overlooks people whom it knows a frame later. Over the held-back
+#: composites the first frame's MAD was 10.9 after one look, 6.5 after two, 6.3 after three.
+FIRST_LOOKS = 3
 
 
 class CompactContract(Contract):
@@ -35,6 +38,7 @@ class CompactContract(Contract):
 
     name = "rvm-compact-core"
     is_light = True
+    first_looks = FIRST_LOOKS
     state_inputs = ("r1i", "r2i", "r3i", "r4i")
     state_outputs = ("r1o", "r2o", "r3o", "r4o")
     outputs: tuple[str, ...] = ("alpha_scale", "alpha_offset", "fgr_residual")
