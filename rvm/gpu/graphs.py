@@ -33,8 +33,8 @@ logger = logging.getLogger(__name__)
 
 Tensors = tuple[Tensor, ...]
 Shape = tuple[int, ...]
-#: Graphs that are kept: the governor's three resolutions and one more.
-KEPT_GRAPHS = 4
+#: Graphs that are kept: the sizes that the governor and the people in the picture move between.
+KEPT_GRAPHS = 6
 #: Layouts that are remembered as having come once.
 _REMEMBERED = 32
 #: Runs before a capture: libraries choose algorithms and make workspaces, which no graph may do.

@@ -46,6 +46,9 @@ class RecurrentState:
         window: the part of the frame that the tensors are about; None is all of it.
         around: what was remembered of all of it when that was last looked at, if it is not now.
         surroundings: what is known of what lies outside of the window, where there is one.
+        looks: steps since the stream began.
+        glances: of the latest mattes, what each covers, as `rvm.gpu.readback.Reading`; `gaze` does
+            not know of them yet.
     """
 
     owner: object
@@ -57,6 +60,8 @@ class RecurrentState:
     window: Window | None = None
     around: Memory | None = None
     surroundings: Surroundings | None = None
+    looks: int = 0
+    glances: tuple[Any, ...] = ()
 
     @property
     def memory(self) -> Memory:

@@ -26,20 +26,24 @@ from rvm.errors import DeviceError, ModelError
 from rvm.frame import Matte
 from rvm.gpu.graphs import Capturer, CudaCapturer, GraphRunner, Layout, Step, Tensors
 from rvm.gpu.memory import StepDown
+from rvm.gpu.readback import Reading
 from rvm.matting.base import Engine, EngineInfo
 from rvm.matting.focus import USUAL
 from rvm.matting.graph import first_line
 from rvm.matting.state import RecurrentState, tensors_for
+from rvm.matting.window import OPAQUE, sample_steps
 from rvm.network import architecture_of, build_network, load_weights
 
 if TYPE_CHECKING:
     from rvm.frame import Composite, Frame
     from rvm.matting.base import State
-    from rvm.matting.focus import FocusRule
+    from rvm.matting.focus import FocusRule, Gaze
     from rvm.matting.weights import ModelEntry
 
 #: What a device that fails raises; before torch 2.8 that had no name of its own.
 _FAILED: type[RuntimeError] = getattr(torch, "AcceleratorError", RuntimeError)
+#: While a stream begins, so many mattes are waited for to see how to look at the next frame.
+_AWAITED_LOOKS = 3
 _DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
@@ -121,17 +125,13 @@ class TorchEngine(Engine):
         self._scale = scale
 
     def step(self, frame: Frame, state: State | None) -> tuple[Matte, State]:
-        """See `Engine.step`. Out of memory, the network's picture gets smaller, and stays so.
-
-        On a GPU it has always its usual size: to look at the matte there would be to wait for it.
-        """
+        """See `Engine.step`. Out of memory, the network's picture gets smaller, and stays so."""
         states = tensors_for(self, frame, state)
-        gaze = state.gaze if isinstance(state, RecurrentState) else USUAL
         model = self._model
         if model is None:
             raise ModelError(f"{self.info.model} was closed")
-
-        focus = model.focus if self._device.type == "cpu" else None
+        focus = model.focus
+        gaze, glances, looks = _gaze(state, focus)
 
         def attempt(scale: float) -> tuple[Matte, Tensors]:
             if focus is not None and not self._memory.is_short:
@@ -140,9 +140,11 @@ class TorchEngine(Engine):
 
         with torch.inference_mode(), on_device(self._device), _device_errors(self.info.device):
             matte, new = self._memory.run(attempt, self._free, self._scale)
-        if focus is not None:
-            gaze = focus.after(gaze, matte.alpha)
-        return matte, RecurrentState(self, frame.size, new, gaze=gaze)
+            if focus is not None:
+                glances = (*glances, Reading(_covered_share(torch.as_tensor(matte.alpha))))
+        return matte, RecurrentState(
+            self, frame.size, new, gaze=gaze, looks=looks + 1, glances=glances
+        )
 
     def close(self) -> None:
         """See `Engine.close`."""
@@ -168,6 +170,27 @@ class TorchEngine(Engine):
         self._runner.clear()
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
+
+
+def _gaze(state: State | None, focus: FocusRule | None) -> tuple[Gaze, tuple[Reading, ...], int]:
+    """How to look at the frame after `state`; glances not read for that, and looks so far.
+
+    What the latest matte covers is read while a stream begins only. Later a GPU may still be at
+    work on it, and to wait would be to let it run dry; that of the frame before is there.
+    """
+    if focus is None or not isinstance(state, RecurrentState):
+        return USUAL, (), 0
+    read = len(state.glances) - (0 if state.looks <= _AWAITED_LOOKS else 1)
+    gaze = state.gaze
+    for glance in state.glances[:read]:
+        gaze = focus.after_share(gaze, glance.value())
+    return gaze, state.glances[read:], state.looks
+
+
+def _covered_share(alpha: Tensor) -> Tensor:
+    """`rvm.matting.focus.covered_share` where the matte lies."""
+    down, across = sample_steps(alpha.shape[0], alpha.shape[1])
+    return (alpha[::down, ::across] >= OPAQUE).float().mean()
 
 
 def resized(states: Tensors, layout: Layout) -> Tensors:

@@ -35,7 +35,8 @@ _CLOSER = 0.6
 _LEAST_SIDE = 128
 #: Samples across and down; enough to see a five hundredth of the frame.
 _SAMPLES = 96
-_OPAQUE = 128
+#: Alpha from which a pixel is more person than not.
+OPAQUE = 128
 _WIDE = 16 / 9
 
 
@@ -92,8 +93,13 @@ def whole(size: tuple[int, int]) -> Window:
 
 def solid_samples(alpha: ByteImage) -> tuple[npt.NDArray[np.bool_], int, int]:
     """Where a matte is more person than not, on a grid, and the grid's steps down and across."""
-    down, across = (max(1, side // _SAMPLES) for side in alpha.shape)
-    return alpha[::down, ::across] >= _OPAQUE, down, across
+    down, across = sample_steps(*alpha.shape)
+    return alpha[::down, ::across] >= OPAQUE, down, across
+
+
+def sample_steps(rows: int, columns: int) -> tuple[int, int]:
+    """Steps down and across of the grid on which a matte of that size is looked at."""
+    return max(1, rows // _SAMPLES), max(1, columns // _SAMPLES)
 
 
 def people_box(alpha: ByteImage) -> Window | None:

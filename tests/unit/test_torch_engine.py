@@ -205,6 +205,29 @@ def test_where_memory_is_short_nobody_is_looked_at_closely() -> None:
     assert areas == [large, small, small, small]
 
 
+def test_the_size_follows_the_people_a_frame_late_but_at_once_in_the_beginning() -> None:
+    """So that no frame waits for the matte of the one before, which a GPU may still work on."""
+    model = model_of("compact")
+    rule = FocusRule(256)
+    model.focus = rule
+    engine = engine_of(model, FakeCapturer())
+    shares = [0.1, 0.1, 0.3, 0.1, 0.7, 0.3, 0.3, 0.3]
+    covered = iter(shares)
+
+    def matte(frame: Frame, layout: Layout, step: Any) -> tuple[Any, None]:
+        alpha = torch.zeros(frame.height, frame.width, dtype=torch.uint8)
+        alpha[:, : round(next(covered) * frame.width)] = 255
+        return alpha, None
+
+    model.matte = matte  # type: ignore[method-assign]
+    state, seen = None, []
+    for seed in range(len(shares)):
+        _, state = engine.step(frame_of(seed, size=(640, 384)), state)
+        seen.append(state.gaze.focus)
+    # What each frame was looked at as: the first four follow the matte before, then one late.
+    assert seen == ["usual", "far", "far", "usual", "usual", "far", "near", "usual"]
+
+
 def test_with_no_memory_at_all_it_ends_in_one_plain_line() -> None:
     model = model_of("mobilenetv3")
     limited(model, 0)
@@ -254,8 +277,11 @@ def test_on_a_gpu_the_matte_is_that_of_the_cpu(kind: str, precision: str) -> Non
     """On the last GPU there is, so that with two of them `cuda:1` is what is tested."""
     device = torch.device("cuda", torch.cuda.device_count() - 1)
     dtype = {"fp32": torch.float32, "fp16": torch.float16}[precision]
-    ours = engine_of(model_of(kind, dtype, device), CudaCapturer(device), device, precision)
-    theirs = engine_of(model_of(kind))
+    models = [model_of(kind, dtype, device), model_of(kind)]
+    for model in models:
+        model.focus = None  # random mattes close to where it changes would tell the two apart
+    ours = engine_of(models[0], CudaCapturer(device), device, precision)
+    theirs = engine_of(models[1])
     states: list[Any] = [None, None]
     for frame in SyntheticSource(6, width=640, height=360, person=True):
         matte, states[0] = ours.step(ours.upload(frame), states[0])
@@ -286,7 +312,10 @@ def test_on_a_gpu_the_model_that_ships_keeps_its_matte() -> None:
 @pytest.mark.parametrize("kind", [*MODELS, "resnet50"])
 def test_on_a_gpu_the_steady_state_neither_waits_nor_allocates(kind: str) -> None:
     device = torch.device("cuda", torch.cuda.device_count() - 1)
-    engine = engine_of(model_of(kind, torch.float16, device), CudaCapturer(device), device, "fp16")
+    model = model_of(kind, torch.float16, device)
+    if kind == "compact":  # glances are read, but near and usual are one size
+        model.focus = FocusRule(288, far_share=0.0)
+    engine = engine_of(model, CudaCapturer(device), device, "fp16")
     frame = engine.upload(frame_of(0, size=(1280, 720)))
     state = None
     for _ in range(5):
