@@ -16,8 +16,8 @@ IoU 0.924 and 0.935: legs that are left alone as people drift out of the frame g
 What a frame's matte covers decides for the next frame; in torch, which must not wait for a GPU, for
 the one after that, but for a stream's first frames. (Over the same composites MAD was 10.8 with no
 focus at all, 6.0 with that of the frame before, 5.9 with torch's.) Each size is left later than it
-is entered, so that nobody who stands on the border makes the matte swing. On engines that compile
-for each size it stays.
+is entered, so that nobody who stands on the border makes the matte swing. With TensorRT, which
+compiles for seconds, it stays.
 
 Where nobody is found, a larger picture is tried at once and then now and again: somebody who is
 overlooked in the usual one would otherwise stay so.
