@@ -39,6 +39,8 @@ KEPT_GRAPHS = 6
 _REMEMBERED = 32
 #: Runs before a capture: libraries choose algorithms and make workspaces, which no graph may do.
 _WARM_UPS = 3
+#: Captures in a row that may fail: another thread's work can spoil one, but hardly three.
+_MOST_FAILURES = 3
 #: A process may capture one graph at a time.
 _CAPTURING = threading.Lock()
 
@@ -133,6 +135,7 @@ class GraphRunner:
         self._kept = kept
         self._graphs: OrderedDict[Layout, _Graph] = OrderedDict()
         self._came_once: OrderedDict[Layout, None] = OrderedDict()
+        self._failures = 0
 
     @property
     def layouts(self) -> tuple[Layout, ...]:
@@ -190,13 +193,23 @@ class GraphRunner:
         except RuntimeError as error:
             if is_out_of_memory(error):
                 raise
-            reason = str(error).strip().partition("\n")[0]
-            logger.warning("no CUDA graph could be made, frames take longer without: %s", reason)
-            self._capturer = None
-            self.clear()
+            self._note_failure(layout, error)
             return None
+        self._failures = 0
         self._graphs[layout] = graph
         return graph
+
+    def _note_failure(self, layout: Layout, error: RuntimeError) -> None:
+        """Try again at the layout's second next frame, or, after some failures, never."""
+        reason = str(error).strip().partition("\n")[0]
+        self._failures += 1
+        if self._failures < _MOST_FAILURES:
+            logger.info("no CUDA graph was made this time: %s", reason)
+            self._came_once.pop(layout, None)
+            return
+        logger.warning("no CUDA graph could be made, frames take longer without: %s", reason)
+        self._capturer = None
+        self.clear()
 
 
 class _Graph:

@@ -171,14 +171,32 @@ def test_without_graphs_it_goes_on_and_says_so_once(caplog: pytest.LogCaptureFix
     runner = GraphRunner(running_mean, CPU, capturer)
     states = None
     with caplog.at_level(logging.INFO):
-        for side in (4, 4, 4, 5, 5, 5):
+        for side in (4, 4, 4, 4, 5, 5, 5, 5, 5):
             states = runner.run(layout_of(side), filled(1, layout_of(side)), None).states
-    assert capturer.attempts == 1
+    assert capturer.attempts == 3
     assert [record.getMessage() for record in caplog.records] == [
-        "no CUDA graph could be made, frames take longer without: operation not permitted"
+        *["no CUDA graph was made this time: operation not permitted"] * 2,
+        "no CUDA graph could be made, frames take longer without: operation not permitted",
     ]
     assert states is not None
     assert states[0].mean() == 0.5
+
+
+def test_a_capture_that_failed_is_tried_again() -> None:
+    capturer = FakeCapturer(RuntimeError("operation failed due to a previous error"))
+    runner = GraphRunner(running_mean, CPU, capturer)
+    layout = layout_of(4)
+    states = None
+    for _ in range(2):
+        states = runner.run(layout, filled(1, layout), states).states
+    capturer.error = None
+    for _ in range(3):
+        states = runner.run(layout, filled(1, layout), states).states
+    assert capturer.attempts == 2
+    assert runner.layouts == (layout,)
+    assert capturer.recordings[0].replays == 2
+    assert states is not None
+    assert states[0].mean() == 1 - 0.5**5
 
 
 def test_no_memory_for_a_graph_is_for_the_caller_to_solve() -> None:
