@@ -250,6 +250,11 @@ def choose_codec(
     """
     if extension not in CONTAINERS:
         known = ", ".join(f".{name}" for name in CONTAINERS)
+        if not extension:
+            raise UsageError(
+                f"the output's name says no kind of file; end it in one of {known}, or in a slash "
+                "for a folder of pictures"
+            )
         raise UsageError(f".{extension} is not a video file I can write; use one of {known}")
     if name == "auto":
         chosen = CODECS[_auto_name(extension, alpha=alpha, depth=depth)]
