@@ -36,14 +36,16 @@ from rvm.matting.window import Window, people_box, solid_samples, window_around
 if TYPE_CHECKING:
     from rvm.frame import ByteImage
 
-Focus = Literal["near", "usual", "far"]
+Focus = Literal["near", "usual", "middle", "far"]
 
-#: Long sides of the network's 16:9 picture for faces that fill the frame, and for far people; the
-#: usual one is the model's own. They are sizes and no factors, as people are of sizes.
-NEAR_SIDE, FAR_SIDE = 288, 512
+#: Long sides of the network's 16:9 picture for faces that fill the frame, for people half way off
+#: and for far ones; the usual one is the model's own. They are sizes and no factors, as people are
+#: of sizes.
+NEAR_SIDE, MIDDLE_SIDE, FAR_SIDE = 288, 416, 512
 
 #: Shares of the frame at which a size is entered, and at which it is left again.
 _NEAR_FROM, _NEAR_UNTIL = 0.55, 0.45
+_MIDDLE_FROM, _MIDDLE_UNTIL = 0.35, 0.39
 #: People below this share are far, if the manifest says nothing else.
 FAR_SHARE = 0.2
 _FAR_MARGIN = 0.04
@@ -110,6 +112,8 @@ def gaze_after(now: Gaze, share: float, far_share: float = FAR_SHARE) -> Gaze:
         return Gaze("near")
     if share < far_share + (_FAR_MARGIN if now.focus == "far" else 0.0):
         return Gaze("far")
+    if share < (_MIDDLE_UNTIL if now.focus == "middle" else _MIDDLE_FROM):
+        return Gaze("middle")
     return USUAL
 
 
@@ -117,7 +121,8 @@ def focus_scale(focus: Focus, long_side: float) -> float:
     """Side of the network's picture over the usual one, whose long side is `long_side`."""
     if focus == "near":
         return min(1.0, NEAR_SIDE / long_side)
-    return max(1.0, FAR_SIDE / long_side) if focus == "far" else 1.0
+    larger = {"middle": MIDDLE_SIDE, "far": FAR_SIDE}.get(focus, 0)
+    return max(1.0, larger / long_side)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -30,19 +30,24 @@ def test_the_share_is_counted_on_a_grid() -> None:
 @pytest.mark.parametrize(
     ("now", "share", "then"),
     [
-        ("usual", 0.3, "usual"), ("usual", 0.6, "near"), ("near", 0.5, "near"),
+        ("usual", 0.4, "usual"), ("usual", 0.6, "near"), ("near", 0.5, "near"),
         ("usual", 0.5, "usual"), ("near", 0.4, "usual"), ("near", 0.1, "far"),
-        ("usual", 0.1, "far"), ("far", 0.22, "far"), ("usual", 0.22, "usual"),
-        ("far", 0.25, "usual"), ("far", 0.7, "near"),
+        ("usual", 0.1, "far"), ("far", 0.22, "far"), ("usual", 0.22, "middle"),
+        ("far", 0.25, "middle"), ("far", 0.7, "near"), ("far", 0.4, "usual"),
+        ("middle", 0.37, "middle"), ("usual", 0.37, "usual"), ("middle", 0.4, "usual"),
+        ("middle", 0.19, "far"), ("near", 0.3, "middle"),
     ],
 )  # fmt: skip
 def test_a_size_is_left_later_than_it_is_entered(now: Focus, share: float, then: Focus) -> None:
     assert gaze_after(Gaze(now, 5), share) == Gaze(then)
 
 
-def test_whoever_walks_up_and_away_on_a_border_does_not_make_it_swing() -> None:
-    gazes = [Gaze()]
-    for share in 0.21 + 0.02 * np.sin(np.linspace(0, 60, 200)):
+@pytest.mark.parametrize(("border", "first"), [(0.21, "middle"), (0.36, "usual")])
+def test_whoever_walks_up_and_away_on_a_border_does_not_make_it_swing(
+    border: float, first: Focus
+) -> None:
+    gazes = [Gaze(first)]
+    for share in border + 0.02 * np.sin(np.linspace(0, 60, 200)):
         gazes.append(gaze_after(gazes[-1], float(share)))
     assert sum(a != b for a, b in itertools.pairwise(gazes)) == 1
 
@@ -53,23 +58,28 @@ def test_an_empty_room_is_looked_at_closely_now_and_again() -> None:
         gaze = gaze_after(gaze, 0.0)
         closely += [number] * (gaze.focus == "far")
     assert closely == [0, 12, 24]
-    assert gaze_after(gaze, 0.3) == Gaze()
+    assert gaze_after(gaze, 0.4) == Gaze()
     assert gaze_after(Gaze("near"), 0.001) == Gaze("far", 1)
 
 
 def test_a_model_says_from_when_on_people_are_far() -> None:
     assert gaze_after(Gaze(), 0.28, 0.3) == Gaze("far")
     assert gaze_after(Gaze("far"), 0.33, 0.3) == Gaze("far")
-    assert gaze_after(Gaze("far"), 0.35, 0.3) == Gaze()
+    assert gaze_after(Gaze("far"), 0.345, 0.3) == Gaze("middle")
     fine: Any = load_engine("compact_quality", engine="onnxruntime", device="cpu", threads=1)
     assert (fine._focus.side, fine._focus.far_share) == (416, 0.3)
 
 
 def test_sizes_are_those_that_people_are_met_at_whatever_the_models_own_is() -> None:
-    assert [round(352 * focus_scale(f, 352)) for f in ("near", "usual", "far")] == [288, 352, 512]
-    assert [round(512 * focus_scale(f, 512)) for f in ("near", "usual", "far")] == [288, 512, 512]
-    assert [round(640 * focus_scale(f, 640)) for f in ("near", "usual", "far")] == [288, 640, 640]
-    assert [round(256 * focus_scale(f, 256)) for f in ("near", "usual", "far")] == [256, 256, 512]
+    assert sides(352) == [288, 352, 416, 512]
+    assert sides(512) == [288, 512, 512, 512]
+    assert sides(640) == [288, 640, 640, 640]
+    assert sides(256) == [256, 256, 416, 512]
+
+
+def sides(usual: int) -> list[int]:
+    """Of the network's picture, from near to far."""
+    return [round(usual * focus_scale(focus, usual)) for focus in get_args(Focus)]
 
 
 def picture_of(share: float) -> Frame:
@@ -92,13 +102,14 @@ def test_the_default_model_sees_far_people_larger_and_keeps_its_memory(engine_na
     else:
         assert state.gaze == gaze_after(Gaze(), share)
     sizes = []
-    for focus in ("far", "near", "usual"):
+    for focus in ("far", "middle", "near", "usual"):
         object.__setattr__(state, "gaze", Gaze(focus))
         object.__setattr__(state, "glances", ())
         matte, state = engine.step(frame, state)
         assert matte.alpha.shape == (360, 640)
         sizes.append(tuple(state.tensors[0].shape)[2:])
-    assert sizes == [(72, 128), (40, 72), (48, 88)]  # a quarter of 512x288, 288x160, 352x192
+    # A quarter of 512x288, 416x224, 288x160 and 352x192.
+    assert sizes == [(72, 128), (56, 104), (40, 72), (48, 88)]
 
 
 def test_a_size_that_the_user_chose_stays(tmp_path: Path) -> None:
