@@ -67,7 +67,7 @@ def test_a_model_says_from_when_on_people_are_far() -> None:
     assert gaze_after(Gaze("far"), 0.33, 0.3) == Gaze("far")
     assert gaze_after(Gaze("far"), 0.345, 0.3) == Gaze("middle")
     fine: Any = load_engine("compact_quality", engine="onnxruntime", device="cpu", threads=1)
-    assert (fine._focus.side, fine._focus.far_share) == (416, 0.3)
+    assert (fine._focus.side, fine._focus.far_share) == (352, 0.3)
 
 
 def test_sizes_are_those_that_people_are_met_at_whatever_the_models_own_is() -> None:
