@@ -27,14 +27,20 @@ WORTH_SPLITTING = 250_000
 #: Matting and compositing may each have a half to give away at the same time.
 _MOST_HELPERS = 2
 
-_thread = threading.local()
+
+class _OwnThread(threading.local):
+    """What holds for one thread."""
+
+    undivided = False
+
+
+_thread = _OwnThread()
 
 
 @contextlib.contextmanager
 def undivided(wanted: bool = True) -> Iterator[None]:
     """While the block runs, work of this thread is done by this thread, if that is `wanted`."""
-    before = getattr(_thread, "undivided", False)
-    _thread.undivided = wanted
+    before, _thread.undivided = _thread.undivided, wanted
     try:
         yield
     finally:
@@ -46,7 +52,7 @@ def both(first: Callable[[], object], second: Callable[[], object]) -> None:
 
     An error of either is raised, that of `first` before that of `second`.
     """
-    helpers = None if getattr(_thread, "undivided", False) else _helpers()
+    helpers = None if _thread.undivided else _helpers()
     if helpers is None:
         first()
         second()
@@ -86,7 +92,7 @@ def plane_parts(planes: int, samples: int) -> tuple[tuple[int, ...], ...]:
 
 def is_worth_splitting(samples: int) -> bool:
     """Whether a picture of so many samples is done sooner by two threads than by one."""
-    return samples >= WORTH_SPLITTING and not getattr(_thread, "undivided", False)
+    return samples >= WORTH_SPLITTING and not _thread.undivided
 
 
 @functools.cache

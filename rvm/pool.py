@@ -13,6 +13,8 @@ import sys
 import numpy as np
 import numpy.typing as npt
 
+from rvm.latest import LatestFew
+
 #: Of one size: for pictures waiting in the queue of a sink, one being written, one being made.
 _MOST_KEPT = 12
 #: References to a free buffer while it is asked about: the pool's list and the question itself.
@@ -28,12 +30,13 @@ class BufferPool:
     """
 
     def __init__(self, sizes: int = 1) -> None:
-        self._sizes = sizes
-        self._buffers: dict[int, list[npt.NDArray[np.uint8]]] = {}
+        self._buffers: LatestFew[int, list[npt.NDArray[np.uint8]]] = LatestFew(sizes)
 
     def take(self, size_bytes: int) -> npt.NDArray[np.uint8]:
         """So many bytes of undefined content."""
-        buffers = self._of_size(size_bytes)
+        buffers = self._buffers.get(size_bytes)
+        if buffers is None:
+            buffers = self._buffers.put(size_bytes, [])
         for index in range(len(buffers)):
             if sys.getrefcount(buffers[index]) <= _OWN_REFERENCES:
                 return buffers[index]
@@ -42,10 +45,6 @@ class BufferPool:
             buffers.append(buffer)
         return buffer
 
-    def _of_size(self, size_bytes: int) -> list[npt.NDArray[np.uint8]]:
-        """Those that there are; as the last of a dict, which remembers the order."""
-        buffers = self._buffers.pop(size_bytes, [])
-        self._buffers[size_bytes] = buffers
-        if len(self._buffers) > self._sizes:
-            del self._buffers[next(iter(self._buffers))]
-        return buffers
+    def __len__(self) -> int:
+        """Buffers that are kept, of all sizes."""
+        return sum(map(len, self._buffers.values()))

@@ -7,7 +7,8 @@ together in a small one, which costs less as well. Over the held-back composites
 (`tools/evaluate.py` with another `@SIDE`) people under a fifth of the frame had a quarter less
 error on 512 pixels than on 352, and those over half of it had the least on 288. On 416 for those of
 a fifth to a quarter the mean over all composites went from 5.99 to 5.81, at 1.4 times the cost; 416
-up to 0.35 brought 5.79.
+up to 0.35 brought 5.79. (These with the weights that ship, the other figures here with those of the
+run before.)
 
 Far people are looked at through a window (`rvm.matting.window`) wherever that shows them more
 finely than a large picture of the whole frame, at half of that picture's cost. Measured against the

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections import OrderedDict
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ import onnxruntime as ort
 from rvm.device import Device, choose_threads
 from rvm.errors import DeviceError, ModelError
 from rvm.gpu.memory import is_out_of_memory
+from rvm.latest import LatestFew
 from rvm.matting.contracts import Port
 from rvm.matting.graph import GraphEngine, GraphRunner, check_graph, first_line, graph_failed
 from rvm.matting.onnxruntime_providers import providers_for
@@ -99,7 +99,7 @@ class OnnxRuntimeRunner(GraphRunner):
         wanted = device.kind == "cuda" if static is None else static
         self.compiles_by_shape = wanted and "downsample_ratio" not in self.ports
         self._capture = capture and device.kind == "cuda" and not tensorrt
-        self._graphs: OrderedDict[tuple[Any, ...], StaticGraph] = OrderedDict()
+        self._graphs: LatestFew[tuple[Any, ...], StaticGraph] = LatestFew(_KEPT_GRAPHS)
         self._buffers: dict[str, Array] = {}
         self._shapes: tuple[tuple[int, ...], ...] = ()
 
@@ -195,15 +195,14 @@ class OnnxRuntimeRunner(GraphRunner):
     ) -> StaticGraph | None:
         """The one for these shapes; None, and never again, where the model cannot have one."""
         key = tuple(array.shape for array in feeds.values())
-        graph = self._graphs.get(key) or self._make_graph(feeds, states, wanted, state_outputs)
+        known = self._graphs.get(key)
+        if known is not None:
+            return known
+        graph = self._make_graph(feeds, states, wanted, state_outputs)
         if graph is None:
             self.compiles_by_shape = False
             return None
-        self._graphs[key] = graph
-        self._graphs.move_to_end(key)
-        if len(self._graphs) > _KEPT_GRAPHS:
-            self._graphs.popitem(last=False)
-        return graph
+        return self._graphs.put(key, graph)
 
     def _make_graph(
         self,

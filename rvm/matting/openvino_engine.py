@@ -8,8 +8,7 @@ that package is hidden while OpenVINO is imported, and OpenVINO then uses its ow
 from __future__ import annotations
 
 import sys
-from collections import OrderedDict
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import ModuleType
@@ -19,6 +18,7 @@ import numpy as np
 
 from rvm.device import Device, choose_threads
 from rvm.errors import DeviceError, ModelError
+from rvm.latest import LatestFew
 from rvm.matting.contracts import Port
 from rvm.matting.graph import GraphEngine, GraphRunner, check_graph, first_line, graph_failed
 
@@ -95,7 +95,7 @@ class OpenVinoRunner(GraphRunner):
             raise graph_failed(name, error) from error
         self.ports = {port.any_name: _port(name, port) for port in self._model.inputs}
         self.output_names = tuple(port.any_name for port in self._model.outputs)
-        self._compiled: OrderedDict[Hashable, _Compiled] = OrderedDict()
+        self._compiled: LatestFew[tuple[tuple[int, ...], ...], _Compiled] = LatestFew(_KEPT_GRAPHS)
 
     def prepare(
         self,
@@ -152,12 +152,8 @@ class OpenVinoRunner(GraphRunner):
 
     def _compile_for(self, feeds: Mapping[str, Array], states: Mapping[str, str]) -> _Compiled:
         shapes = tuple(array.shape for array in feeds.values())
-        found = self._compiled.get(shapes) or self._compile(feeds, states)
-        self._compiled[shapes] = found
-        self._compiled.move_to_end(shapes)
-        if len(self._compiled) > _KEPT_GRAPHS:
-            self._compiled.popitem(last=False)
-        return found
+        known = self._compiled.get(shapes)
+        return known or self._compiled.put(shapes, self._compile(feeds, states))
 
     def _compile(self, feeds: Mapping[str, Array], states: Mapping[str, str]) -> _Compiled:
         model = self._model.clone()

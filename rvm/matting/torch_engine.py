@@ -42,8 +42,6 @@ if TYPE_CHECKING:
 
 #: What a device that fails raises; before torch 2.8 that had no name of its own.
 _FAILED: type[RuntimeError] = getattr(torch, "AcceleratorError", RuntimeError)
-#: While a stream begins, so many mattes are waited for to see how to look at the next frame.
-_AWAITED_LOOKS = 3
 _DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
@@ -131,7 +129,7 @@ class TorchEngine(Engine):
         if model is None:
             raise ModelError(f"{self.info.model} was closed")
         focus = model.focus
-        gaze, glances, looks = _gaze(state, focus)
+        gaze, glances, looks = _gaze(state, focus, self.first_looks)
 
         def attempt(scale: float) -> tuple[Matte, Tensors]:
             if focus is not None and not self._memory.is_short:
@@ -172,15 +170,18 @@ class TorchEngine(Engine):
             torch.cuda.empty_cache()
 
 
-def _gaze(state: State | None, focus: FocusRule | None) -> tuple[Gaze, tuple[Reading, ...], int]:
+def _gaze(
+    state: State | None, focus: FocusRule | None, awaited: int
+) -> tuple[Gaze, tuple[Reading, ...], int]:
     """How to look at the frame after `state`; glances not read for that, and looks so far.
 
-    What the latest matte covers is read while a stream begins only. Later a GPU may still be at
-    work on it, and to wait would be to let it run dry; that of the frame before is there.
+    What the latest matte covers is read only while a stream begins, for the first `awaited` looks.
+    Later a GPU may still be at work on it, and to wait would be to let it run dry; that of the
+    frame before is there.
     """
     if focus is None or not isinstance(state, RecurrentState):
         return USUAL, (), 0
-    read = len(state.glances) - (0 if state.looks <= _AWAITED_LOOKS else 1)
+    read = len(state.glances) - (0 if state.looks <= awaited else 1)
     gaze = state.gaze
     for glance in state.glances[:read]:
         gaze = focus.after_share(gaze, glance.value())

@@ -250,12 +250,9 @@ def choose_codec(
     """
     if extension not in CONTAINERS:
         known = ", ".join(f".{name}" for name in CONTAINERS)
-        if not extension:
-            raise UsageError(
-                f"the output's name says no kind of file; end it in one of {known}, or in a slash "
-                "for a folder of pictures"
-            )
-        raise UsageError(f".{extension} is not a video file I can write; use one of {known}")
+        named = f".{extension}" if extension else "a name without a suffix"
+        help = "" if extension else ", or end it in a slash for a folder of pictures"
+        raise UsageError(f"{named} is not a video file I can write; use one of {known}{help}")
     if name == "auto":
         chosen = CODECS[_auto_name(extension, alpha=alpha, depth=depth)]
         return (chosen if min(size) >= chosen.least else CODECS["x264"]), ""

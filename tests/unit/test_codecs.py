@@ -41,8 +41,9 @@ def test_auto_goes_by_extension_transparency_and_depth(
         ("x264", "webm", False, r"x264 does not go into \.webm; use \.mp4"),
         ("ffv1", "mp4", False, r"use \.mkv"),
         ("divx", "mp4", False, "unknown codec 'divx'; choose from auto, x264"),
-        ("auto", "", False, r"no kind of file; end it in one of \.mp4.*a slash for a folder"),
         ("auto", "avi", False, r"\.avi is not a video file I can write; use one of \.mp4"),
+        ("auto", "", False, "not a video file I can write"),
+        ("auto", "", False, r"^a name without a suffix is.*or end it in a slash for a folder"),
     ],
 )
 def test_what_does_not_go_together_is_refused(

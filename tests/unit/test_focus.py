@@ -14,6 +14,8 @@ from rvm.evaluation.candidates import open_model
 from rvm.frame import RGB24, SRGB, Frame
 from rvm.matting import load_engine
 from rvm.matting.focus import Focus, Gaze, covered_share, focus_scale, gaze_after
+from rvm.matting.graph import GraphEngine
+from rvm.matting.weights import find_model
 from tests import synth_models
 
 
@@ -119,6 +121,18 @@ def test_a_size_that_the_user_chose_stays(tmp_path: Path) -> None:
     path.write_bytes(synth_models.rvm_model())
     tiny: Any = load_engine(path, engine="onnxruntime", device="cpu")
     assert tiny._focus is None
+
+
+def test_where_a_size_takes_a_compiler_it_stays() -> None:
+    quick: Any = load_engine("compact", engine="onnxruntime", device="cpu", threads=1)
+    quick._runner.resizes_quickly = False  # as with TensorRT, which compiles for seconds
+    entry = find_model("compact").entry
+    engine: Any = GraphEngine(quick._runner, name="compact", engine="tensorrt", entry=entry)
+    frame = picture_of(0.3)
+    _, state = engine.step(frame, None)
+    object.__setattr__(state, "gaze", Gaze("far"))
+    _, state = engine.step(frame, state)
+    assert (state.seen, state.gaze) == ((352, 192), Gaze("far"))
 
 
 def test_the_registry_is_measured_as_users_meet_it() -> None:
