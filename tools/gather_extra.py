@@ -3,8 +3,8 @@
     python tools/gather_extra.py models/compact-sources.csv --snapshots DIR --out EXTRA
 
 ``DIR`` holds one snapshot a repository, ``<owner>+<name>/repo``: a bare git directory, or a clone
-with ``.git`` in it. The list has the columns ``use`` (``person``, ``person, generated`` or
-``place``), ``repository@commit``, ``path`` and ``licence``. What comes out is what
+with ``.git`` in it. The list has the columns ``use`` (``person``, ``person, generated``, ``person,
+no more`` or ``place``), ``repository@commit``, ``path`` and ``licence``. What comes out is what
 ``tools/label_teacher.py people`` and the trainer read:
 
     EXTRA/people/<name>.jpg        single people; long side 900 px at most
@@ -41,6 +41,9 @@ JPEG_QUALITY = 92
 MID_GRAY = 128
 MAX_CLEAR_SHARE = 0.001
 """A person whose picture has more see-through pixels is a cut-out: it has no real background."""
+
+RETIRED = "person, no more"
+"""What earlier runs of training saw and later ones do not, as its licence became doubtful."""
 
 EXR_SAMPLES = {"gbrpf32le": "<f4", "gbrapf32le": "<f4", "gbrpf16le": "<f2", "gbrapf16le": "<f2"}
 """FFmpeg's pixel formats of colour pictures with and without alpha -> NumPy's sample types."""
@@ -86,11 +89,13 @@ class Source:
 
 
 def read_sources(path: Path) -> list[Source]:
-    """Every row of the list, in its order."""
+    """Every row of the list but the retired ones, in its order."""
     sources = []
     with path.open(newline="", encoding="utf-8") as table:
         for row in csv.DictReader(table):
             repository, _, commit = row["repository@commit"].partition("@")
+            if row["use"] == RETIRED:
+                continue
             if row["use"] not in {"person", "person, generated", "place"}:
                 raise ValueError(f"{path}: unknown use {row['use']!r}")
             sources.append(Source(row["use"], repository, commit, row["path"], row["licence"]))

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rvm.training.material import Clip, Material, is_validation_still
-from rvm.training.sampling import Mixture, Sampler
+from rvm.training.sampling import NOTHING_RARE, Mixture, Sampler
 
 UInt8 = npt.NDArray[np.uint8]
 
@@ -39,7 +39,7 @@ class Example:
 
 def composites(material: Material, count: int = COMPOSITE_COUNT) -> Iterator[Example]:
     """Moving cut-outs of unseen people over unseen places; three of four a still, one a clip."""
-    sampler = Sampler(material, Mixture(), smeared_share=0)
+    sampler = Sampler(material, Mixture(), NOTHING_RARE)
     for index in range(count):
         rng = np.random.default_rng([2026, index])
         draw = sampler.clip_composite if index % 4 == 3 else sampler.still_composite

@@ -29,8 +29,8 @@ class Batch:
     fgr: Tensor
 
 
-Loss = tuple[Tensor, dict[str, Tensor], tuple[Tensor, ...]]
-"""The sum, its parts, and the features that a teacher may judge."""
+Loss = tuple[Tensor, dict[str, Tensor], tuple[Tensor, ...], Tensor]
+"""The sum, its parts, the features that a teacher may judge, and the refined alpha [B*T,1,H,W]."""
 
 
 class Compute:
@@ -88,7 +88,7 @@ class Compute:
         output = single(output)
         refined = refine(output, rgb)
         total, parts = matting_loss(output, refined, alpha, fgr, frames, self._weights)
-        return total, parts, output.features
+        return total, parts, output.features, refined[1]
 
     def _state_after(
         self, small: Tensor, state: tuple[Tensor, ...], frames: int

@@ -26,6 +26,7 @@ from torch.nn import functional as F
 
 from rvm.network.compact import CompactConfig, CompactMatting, grow
 from rvm.training.compute import Batch, Compute
+from rvm.training.critic import Critic
 from rvm.training.features import FeatureMatcher, FeatureTeacher, one_frame_each
 from rvm.training.optimizers import make_optimizer
 from rvm.training.recipe import Recipe, Stage
@@ -102,6 +103,7 @@ class Trainer:
             self.matcher = FeatureMatcher(student[-2:], teacher.channels).to(self.device)
             self.learning.append(self.matcher)
             self.teacher = teacher.to(self.device)
+        self.critic = Critic(self.device) if recipe.losses.adversarial else None
         self.optimizer = make_optimizer(
             self.model, list(self.learning[1:].parameters()), recipe.optimizer, recipe.weight_decay
         )
@@ -138,6 +140,8 @@ class Trainer:
         self.frames_seen += stage.batch * stage.frames
         if self.step % SYNC_EVERY == 0:
             average_weights(self.learning)
+            if self.critic is not None:
+                average_weights(self.critic.network)
         self._update_average()
         parts = {name: float(part) for name, part in tensors.items()}
         return {"loss": float(loss.detach()), "grad_norm": float(norm), **parts}
@@ -148,12 +152,24 @@ class Trainer:
             small = F.interpolate(batch.rgb, scale_factor=1 / stage.detail, mode="area")
         small = small.contiguous(memory_format=torch.channels_last)
         state = self._first_state(small, stage.frames)
-        total, parts, features = self._compute.loss(small, batch, state, stage.frames)
+        total, parts, features, alpha = self._compute.loss(small, batch, state, stage.frames)
         if self.teacher is not None:
             taught = self._feature_loss(self.teacher, small, features, stage.frames)
             total = total + self.recipe.losses.features * taught
             parts["features"] = taught.detach()
+        if self.critic is not None:
+            pull, parts["critic"] = self._judged(self.critic, batch, alpha, stage.frames)
+            total = total + self.recipe.losses.adversarial * pull
         return total, parts
+
+    def _judged(
+        self, critic: Critic, batch: Batch, alpha: Tensor, frames: int
+    ) -> tuple[Tensor, Tensor]:
+        """What the discriminator wants of one frame of each sequence, and how it fares itself."""
+        which = self.step % frames
+        planes = (batch.rgb, alpha, batch.alpha)
+        rgb, made, true = (one_frame_each(x, frames, which) for x in planes)
+        return critic.pull(rgb, made), critic.learn(rgb, made, true)
 
     def _feature_loss(
         self, teacher: nn.Module, small: Tensor, ours: tuple[Tensor, ...], frames: int
@@ -211,6 +227,8 @@ class Trainer:
             "frames_seen": self.frames_seen,
             "recipe": asdict(self.recipe),
         }
+        if self.critic is not None:
+            content["critic"] = self.critic.state_dict()
         part = path.with_suffix(".part")
         torch.save(content, part)
         part.replace(path)
@@ -221,6 +239,8 @@ class Trainer:
         self.learning.load_state_dict(content["learning"])
         self.average.load_state_dict(content["average"])
         self.optimizer.load_state_dict(content["optimizer"])
+        if self.critic is not None and "critic" in content:
+            self.critic.load_state_dict(content["critic"])
         self.step = content["step"]
         self.frames_seen = content["frames_seen"]
 

@@ -25,6 +25,8 @@ class LossWeights:
     """Of :class:`rvm.training.features.FeatureMatcher`; nothing without a teacher."""
     mistaken: float = 0.0
     """Of :func:`mistaken_loss`."""
+    adversarial: float = 0.0
+    """Of :class:`rvm.training.critic.Critic`: share of the gradient that ``refined`` has."""
     edge: float = 2.0
     """Extra weight of pixels whose true alpha is neither 0 nor 1, or near such a pixel."""
 

@@ -37,11 +37,11 @@ look less than real, but they bend down, sit and turn away more than anybody pho
 FAR_SHARE = 0.2
 """How often a cut-out person is seen whole and from afar."""
 
-SMEARED_SHARE = 0.12
-"""How often a cut-out person is blurred by motion."""
-
 SMEAR = 0.05
 """How far somebody moves while the shutter is open, at most, of the frame's width."""
+
+HEADLESS = (0.12, 0.5)
+"""How much of a person is above the frame when the head is cut off."""
 
 STANDING = 1.7
 """A person this much taller than wide is seen whole or nearly so."""
@@ -65,6 +65,22 @@ class Mixture:
 
 
 @dataclass(frozen=True)
+class Rarities:
+    """How often what is rare happens, 0..1; at 0 no random number is drawn for it."""
+
+    smeared: float = 0.12
+    """A cut-out person is blurred by motion."""
+    alike: float = 0.12
+    """The place behind somebody has the colour of their hair or clothes (:func:`match_room`)."""
+    headless: float = 0.08
+    """The upper edge of the frame cuts somebody's head off, as when they get up from their desk."""
+
+
+NOTHING_RARE = Rarities(0, 0, 0)
+"""For what is measured on: it stays the same when something rare is added."""
+
+
+@dataclass(frozen=True)
 class Sequence:
     """One training sequence; see the module docstring."""
 
@@ -79,16 +95,15 @@ class Sampler:
     Args:
         material: the pictures.
         mixture: how often each kind is drawn.
-        smeared_share: how often a cut-out person is blurred by motion; at 0 no random number is
-            drawn for it, so that what is measured on stays what it was.
+        rarities: how often what is rare happens.
     """
 
     def __init__(
-        self, material: Material, mixture: Mixture, smeared_share: float = SMEARED_SHARE
+        self, material: Material, mixture: Mixture, rarities: Rarities = Rarities()
     ) -> None:
         self.material = material
         self._mixture = mixture
-        self._smeared_share = smeared_share
+        self._rarities = rarities
         shares = np.array([CLIP_SHARES.get(c.name.split("_")[0], 1.0) for c in material.clips])
         self._clip_odds = shares / shares.sum()
 
@@ -204,6 +219,8 @@ class Sampler:
             fgr = aug.apply_tone(fgr, aug.tone(rng, 0.7))
         if rng.random() < 0.4:
             fgr = match_light(fgr, alpha, back, rng.uniform(0.2, 0.9))
+        if happens(rng, self._rarities.alike):
+            back = match_room(rng, back, alpha, fgr)
         if rng.random() < 0.2:
             softened = [cv2.GaussianBlur(a, (0, 0), rng.uniform(0.4, 1.2)) for a in alpha]
             alpha = np.stack(softened).astype(np.uint8)
@@ -214,7 +231,7 @@ class Sampler:
     ) -> tuple[UInt8, UInt8]:
         anchor, start = self._frame_person(rng, still, size, natural=False)
         path = aug.motion(rng, start, frames, size[0] * 0.012)
-        if self._smeared_share and rng.random() < self._smeared_share:
+        if happens(rng, self._rarities.smeared):
             return self._smeared(rng, still, anchor, path, size)
         return (
             aug.warp(still.alpha, path, anchor, size, CONSTANT),
@@ -269,9 +286,8 @@ class Sampler:
         index = [first + stride * t for t in range(frames)]
         return clip, index[::-1] if rng.random() < 0.3 else index
 
-    @staticmethod
     def _frame_person(
-        rng: Rng, still: Still, size: tuple[int, int], natural: bool
+        self, rng: Rng, still: Still, size: tuple[int, int], natural: bool
     ) -> tuple[tuple[float, float], Placement]:
         """Choose how much of a person is in frame: all, the upper body or the head.
 
@@ -294,6 +310,10 @@ class Sampler:
                 scale = max(scale, width / columns * 0.92)
             scale = max(scale, height / rows * 0.98)
         head_y = height * (rng.uniform(0.0, 0.06) + (1 - fill) * rng.uniform(0.2, 1.0))
+        if happens(rng, self._rarities.headless):
+            head_y = -tall * scale * rng.uniform(*HEADLESS)
+            if natural:  # the picture has to go on down to the frame's lower edge
+                head_y = max(head_y, height - (rows - top) * scale)
         if not natural:  # who is cut off by the picture's edge must be by the frame's
             if bottom > 0.98 * rows:
                 head_y = max(head_y, height - tall * scale + 1)
@@ -322,6 +342,11 @@ class Sampler:
         return anchor, Placement(x, y, scale * stretch, scale / stretch, rng.normal(0, 2.0))
 
 
+def happens(rng: Rng, share: float) -> bool:
+    """True that often; at 0 no random number is drawn."""
+    return share > 0 and rng.random() < share
+
+
 def blend(alpha: UInt8, fgr: UInt8, back: UInt8) -> UInt8:
     """fgr * alpha + back * (1 - alpha); [T,h,w], [T,h,w,3], [T,h,w,3]."""
     a = alpha[..., None].astype(np.uint16)
@@ -339,6 +364,25 @@ def match_light(fgr: UInt8, alpha: UInt8, back: UInt8, share: float) -> UInt8:
     gain = np.clip((person + share * (room - person)) / np.maximum(person, 8), 0.4, 1.8)
     table = np.arange(256, dtype=np.float32)[:, None] * gain.astype(np.float32)
     return aug.apply_tone(fgr, table.clip(0, 255))
+
+
+def match_room(rng: Rng, back: UInt8, alpha: UInt8, fgr: UInt8) -> UInt8:
+    """The place in the colour of some spot of the person: a dark wall behind dark hair.
+
+    That colour is the mean of a patch around a random pixel of the person; the place's own mean
+    goes most of the way there, channel by channel.
+    """
+    rows, columns = np.nonzero(alpha[0] > 250)
+    if not rows.size:
+        return back
+    spot = int(rng.integers(rows.size))
+    y, x, reach = int(rows[spot]), int(columns[spot]), max(2, alpha.shape[2] // 80)
+    around = (slice(max(0, y - reach), y + reach + 1), slice(max(0, x - reach), x + reach + 1))
+    colour = fgr[0][around][alpha[0][around] > 250].mean(0)
+    room = np.maximum(back[0].reshape(-1, 3).mean(0), 4)
+    gain = np.clip((room + rng.uniform(0.6, 1.0) * (colour - room)) / room, 0.1, 5)
+    table = np.arange(256, dtype=np.float32)[:, None] * gain.astype(np.float32)
+    return aug.apply_tone(back, table.clip(0, 255))
 
 
 def flip(sequence: Sequence) -> Sequence:

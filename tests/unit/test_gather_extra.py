@@ -194,3 +194,10 @@ def test_the_median_lands_where_it_was_meant_to() -> None:
     shown = develop(ramp, 0.4, 3.0)
     assert abs(int(shown[0, 50, 0]) - round(0.4 * 255)) <= 1
     assert np.all(np.diff(shown[0, :, 0].astype(int)) >= 0)
+
+
+def test_who_is_retired_is_left_out(tmp_path: Path, snapshots: tuple[Path, str]) -> None:
+    rows = [("person, no more", "ann.jpg", "doubtful"), ("place", "wide.jpg", "CC0 1.0")]
+    out = run(tmp_path, snapshots, rows)
+    assert not list((out / "people").glob("*"))
+    assert len(list((out / "backgrounds").glob("*"))) == 1

@@ -250,11 +250,13 @@ def test_half_precision_and_the_compiler_change_little(monkeypatch: pytest.Monke
     found = []
     for precision, compiled in (("fp32", False), ("bf16", False), ("fp32", True)):
         compute = Compute(copy.deepcopy(network).train(), weights, precision, compiled)
-        total, parts, features = compute.loss(batch.rgb, batch, state, 2)
+        total, parts, features, refined = compute.loss(batch.rgb, batch, state, 2)
         total.backward()  # type: ignore[no-untyped-call]
         memory = compute.memory(batch.rgb, state, 2)
         assert {t.dtype for t in (total, *features, *memory)} == {torch.float32}
         assert set(parts) >= {"coarse", "refined", "temporal"}
+        weight = losses.edge_weight(batch.alpha, weights.edge)
+        assert torch.allclose(losses.weighted_l1(refined, batch.alpha, weight), parts["refined"])
         found.append((float(total.detach()), memory[0]))
     assert found[1][0] == pytest.approx(found[0][0], rel=0.02)
     assert found[2][0] == pytest.approx(found[0][0], rel=1e-4)
@@ -271,6 +273,21 @@ def test_training_learns_with_muon_in_half_precision() -> None:
     trainer = Trainer(recipe, Discs())
     history = [trainer.train_step()["loss"] for _ in range(30)]
     assert np.mean(history[-5:]) < 0.8 * np.mean(history[:5])
+
+
+def test_a_discriminator_learns_beside_the_network_and_is_saved_with_it(tmp_path: Path) -> None:
+    recipe = dataclasses.replace(tiny_recipe(6), losses=losses.LossWeights(adversarial=0.1))
+    trainer = Trainer(recipe, Discs())
+    history = [trainer.train_step() for _ in range(4)]
+    assert all(0 < parts["critic"] < 4 for parts in history)
+    assert trainer.critic is not None
+    trainer.save(tmp_path / "last.pt")
+    resumed = Trainer(recipe, Discs())
+    resumed.load(tmp_path / "last.pt")
+    assert resumed.critic is not None
+    ours, theirs = trainer.critic.network.state_dict(), resumed.critic.network.state_dict()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    assert Trainer(tiny_recipe(2), Discs()).critic is None
 
 
 def test_a_run_can_start_from_other_weights() -> None:

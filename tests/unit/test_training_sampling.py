@@ -12,7 +12,16 @@ import pytest
 
 from rvm.training import augmentation as aug
 from rvm.training.material import Clip, Material, Still, load_cutouts
-from rvm.training.sampling import RENDERED_SHARE, Mixture, Sampler
+from rvm.training.sampling import (
+    HEADLESS,
+    NOTHING_RARE,
+    RENDERED_SHARE,
+    Mixture,
+    Rarities,
+    Sampler,
+    happens,
+    match_room,
+)
 
 SIZE = (96, 64)
 
@@ -142,7 +151,7 @@ def test_moments_of_an_exposure_lie_on_a_line_around_the_frames_place() -> None:
 def test_somebody_who_moves_fast_has_a_soft_outline() -> None:
     soft = []
     for share in (0.0, 1.0):
-        sampler = Sampler(material([], False), Mixture(), smeared_share=share)
+        sampler = Sampler(material([], False), Mixture(), Rarities(share, 0, 0))
         drawn = [
             sampler._cutout(np.random.default_rng(s), sampler.material.masked[0], 2, (352, 192))
             for s in range(8)
@@ -150,3 +159,56 @@ def test_somebody_who_moves_fast_has_a_soft_outline() -> None:
         soft.append(sum(int(((a > 0) & (a < 255)).sum()) for a, _ in drawn))
         assert all(a.shape == (2, 192, 352) and f.shape == (2, 192, 352, 3) for a, f in drawn)
     assert soft[1] > 2 * soft[0]
+
+
+def test_what_is_measured_on_stays_the_same_when_something_rare_is_added() -> None:
+    still_composite = Sampler(material([], False), Mixture(), NOTHING_RARE).still_composite
+    plain = Sampler(material([], False), Mixture(), Rarities(0, 0, 0)).still_composite
+    for seed in range(8):
+        a, b = (f(np.random.default_rng(seed), 2, SIZE) for f in (still_composite, plain))
+        assert np.array_equal(a.rgb, b.rgb)
+    rng = np.random.default_rng(5)
+    before = rng.bit_generator.state
+    assert not happens(rng, 0)
+    assert rng.bit_generator.state == before
+    assert happens(rng, 1)
+
+
+def test_a_head_above_the_frame_leaves_the_body_in_it() -> None:
+    standing = still(400, 120, (40, 20, 80, 390), 200)
+    sampler = Sampler(material([], False), Mixture(), Rarities(0, 0, headless=1))
+    for seed in range(40):
+        place = sampler._frame_person(np.random.default_rng(seed), standing, SIZE, natural=False)[1]
+        cut = -place.y / (370 * np.sqrt(place.scale_x * place.scale_y))
+        assert HEADLESS[0] <= cut <= HEADLESS[1]
+
+
+def test_a_real_picture_goes_on_to_the_lower_edge_where_it_is_moved_up_for_that() -> None:
+    standing = still(400, 120, (40, 20, 80, 390), 200)
+    sampler = Sampler(material([], False), Mixture(), Rarities(0, 0, headless=1))
+    cut = 0
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        _, place = sampler._frame_person(rng, standing, SIZE, natural=True)
+        cut += place.y < 0
+        scale = np.sqrt(place.scale_x * place.scale_y)  # without the stretch
+        assert place.y + 380 * scale >= SIZE[1] - 0.01
+    assert cut >= 20
+
+
+def test_a_place_takes_the_colour_of_what_somebody_wears() -> None:
+    alpha = np.zeros((2, 40, 60), np.uint8)
+    alpha[:, 10:, 20:40] = 255
+    fgr = np.full((2, 40, 60, 3), (30, 120, 40), np.uint8)
+    fgr[alpha == 0] = (255, 0, 255)  # of nobody; it must not count
+    back = np.full((2, 40, 60, 3), (150, 100, 100), np.uint8)
+    for seed in range(10):
+        room = match_room(np.random.default_rng(seed), back, alpha, fgr)
+        assert room.shape == back.shape
+        mean = room.reshape(-1, 3).mean(0)
+        # Between six tenths and all of the way from the wall's colour to the cloth's.
+        assert 30 <= mean[0] <= 150 - 0.6 * 120 + 1
+        assert 100 + 0.6 * 20 - 1 <= mean[1] <= 121
+        assert 39 <= mean[2] <= 100 - 0.6 * 60 + 1
+    nobody = np.zeros_like(alpha)
+    assert match_room(np.random.default_rng(0), back, nobody, fgr) is back
