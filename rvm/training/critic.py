@@ -1,7 +1,7 @@
 """A patch discriminator: whether an alpha could be the true one of a picture, place by place.
 
 It sees picture and alpha together, and tells true alphas from the network's by what is in patches
-of 46 pixels (PatchGAN: Isola et al., CVPR 2017; on mattes: Lutz et al., "AlphaGAN", BMVC 2018).
+of 38 pixels (PatchGAN: Isola et al., CVPR 2017; on mattes: Lutz et al., "AlphaGAN", BMVC 2018).
 What it would rather see teaches the network, beside the losses that measure a distance: those are
 least for the mean of all outlines that could be, which is a soft rim. In training only; nothing
 of it travels with the weights.

@@ -157,8 +157,13 @@ class TestRule:
         known = Gaze("far", far_frames=20)
         apart = alpha_of(Window(0, 300, 100, 400), Window(1800, 300, 100, 400))
         assert FocusRule(352).after(known, apart, windows=True).window is None
-        small = alpha_of(Window(200, 100, 40, 120), size=(512, 288))  # every pixel is seen already
+        small = alpha_of(Window(100, 50, 20, 60), size=(256, 144))  # two pixels each as it is
         assert FocusRule(352).after(known, small, windows=True).window is None
+
+    def test_a_window_may_enlarge_people_that_small_frames_show_pixel_by_pixel(self) -> None:
+        known = Gaze("far", far_frames=20)
+        small = alpha_of(Window(200, 100, 40, 120), size=(512, 288))
+        assert FocusRule(352).after(known, small, windows=True).window is not None
 
     def test_people_lost_in_a_window_are_noticed(self) -> None:
         known = alpha_of(Window(40, 0, 40, 100), size=(100, 100))
