@@ -1,10 +1,10 @@
 """Write a model card from measured results; every figure in it comes out of the files given.
 
-    python tools/model_card.py --results RESULTS.json --latency LATENCY.json --log RUN/log.jsonl \\
-        --name compact --models models
+    python tools/model_card.py --log RUN/log.jsonl --notes NOTES.md --name compact --models models
 
-RESULTS.json is what ``tools/evaluate.py --json`` wrote for the shipped files, LATENCY.json what
-``tools/latency.py --json`` wrote, log.jsonl the log of the run that made the weights.
+In the folder of models lie what ``tools/evaluate.py --json`` wrote for the shipped files and the
+peers (``compact-results.json``) and what ``tools/latency.py --json`` wrote
+(``compact-latency.json``); log.jsonl is the log of the run that made the weights.
 """
 
 from __future__ import annotations
@@ -154,8 +154,8 @@ def weights(path: Path) -> int:
 def main() -> None:
     """Parse the command line and write the card."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--results", type=Path, required=True)
-    parser.add_argument("--latency", type=Path, required=True)
+    parser.add_argument("--results", type=Path, help="if not MODELS/NAME-results.json")
+    parser.add_argument("--latency", type=Path, help="if not MODELS/NAME-latency.json")
     parser.add_argument("--log", type=Path, required=True)
     parser.add_argument("--workers", type=int, default=2, help="how many trained")
     parser.add_argument("--notes", type=Path, help="what was seen in the pictures, Markdown")
@@ -169,8 +169,10 @@ def main() -> None:
         if "long_side" in entry
     }
     history = json.loads((args.models / f"{args.name}-stages.json").read_text(encoding="utf-8"))
-    results = json.loads(args.results.read_text(encoding="utf-8"))
-    latency = json.loads(args.latency.read_text(encoding="utf-8"))
+    results, latency = (
+        json.loads((path or args.models / f"{args.name}-{kind}.json").read_text(encoding="utf-8"))
+        for path, kind in ((args.results, "results"), (args.latency, "latency"))
+    )
     text = TEMPLATE.read_text(encoding="utf-8")
     parts = {
         "METRICS": metric_table(results),

@@ -43,7 +43,12 @@ class TorchVideo(Video):
         return cls(background.path, decoder)
 
     def _open(self) -> VideoReader:
-        return VideoReader(self.path, decoder=self._decoder)
+        """Where the video was decoded so far, without a second look at which is right."""
+        if self._reader is None:
+            return VideoReader(self.path, decoder=self._decoder)
+        if self._reader.device == "cpu":
+            return VideoReader(self.path)
+        return VideoReader(self.path, decoder=self._decoder, was_compared=True)
 
     @torch.inference_mode()
     def _fitted(self, picture: Frame, like: Frame) -> Frame:

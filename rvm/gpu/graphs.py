@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import threading
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
@@ -26,7 +25,9 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
+from torch.torch_version import TorchVersion
 
+from rvm.gpu import capturing
 from rvm.gpu.memory import is_out_of_memory
 
 logger = logging.getLogger(__name__)
@@ -41,8 +42,9 @@ _REMEMBERED = 32
 _WARM_UPS = 3
 #: Captures in a row that may fail: another thread's work can spoil one, but hardly three.
 _MOST_FAILURES = 3
-#: A process may capture one graph at a time.
-_CAPTURING = threading.Lock()
+#: A capture that fails leaves older versions of torch in a state in which the next one asserts
+#: (pytorch pull request 180395).
+_RECOVERS = torch.__version__ >= TorchVersion("2.12")
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +205,7 @@ class GraphRunner:
         """Try again at the layout's second next frame, or, after some failures, never."""
         reason = str(error).strip().partition("\n")[0]
         self._failures += 1
-        if self._failures < _MOST_FAILURES:
+        if self._failures < _MOST_FAILURES and _RECOVERS:
             logger.info("no CUDA graph was made this time: %s", reason)
             self._came_once.pop(layout, None)
             return
@@ -291,7 +293,7 @@ class CudaCapturer:
         self, work: Callable[[], tuple[Tensors, Tensors]]
     ) -> tuple[Recording, tuple[Tensors, Tensors]]:
         """See `Capturer.capture`."""
-        with _CAPTURING, torch.cuda.device(self._device):
+        with capturing.LOCK, torch.cuda.device(self._device):
             current = torch.cuda.current_stream()
             if self._stream is None:
                 # Torch hands out 32 streams of each priority in turns. Only captures take these,
@@ -346,7 +348,7 @@ class _CudaRecording:
         self._graph.replay()
 
     def release(self) -> None:
-        with _CAPTURING:  # waiting for the device would break another thread's capture
+        with capturing.LOCK:  # waiting for the device would break another thread's capture
             # A device that failed fails here again, while what it failed at is being reported.
             with contextlib.suppress(RuntimeError):
                 torch.cuda.synchronize(self._device)  # the graph may still be running

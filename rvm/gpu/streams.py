@@ -18,10 +18,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import torch
 from torch import Tensor
 
+from rvm.errors import DeviceError, RvmError
 from rvm.gpu.lanes import Handed, Lane
+from rvm.gpu.memory import is_out_of_memory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import TracebackType
 
 T = TypeVar("T")
 
@@ -47,9 +50,27 @@ class CudaLane(Lane):
         self._scope.enter_context(torch.cuda.stream(self._stream))
         return self
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Leave the stream.
+
+        Raises:
+            DeviceError: in place of whatever says that the GPU's memory is full, outside of the
+                network, which steps down by itself.
+        """
         if self._scope is not None:
             self._scope.close()
+        if error is None or isinstance(error, RvmError):
+            return
+        if is_out_of_memory(error):
+            raise DeviceError(
+                f"{self._device} has no memory left for frames; close other programs that use it, "
+                "or use --device cpu"
+            ) from error
 
     def give(self, item: T) -> Handed[T]:
         """See `Lane.give`."""

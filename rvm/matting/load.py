@@ -130,7 +130,7 @@ ENGINES: Mapping[str, EngineKind] = {
     "onnxruntime": EngineKind(
         "onnxruntime", ("onnx",), _open_onnxruntime, "pip install onnxruntime-gpu"
     ),
-    "tensorrt": EngineKind("tensorrt", ("onnx",), _open_tensorrt, "pip install tensorrt"),
+    "tensorrt": EngineKind("tensorrt", ("onnx",), _open_tensorrt, "pip install 'tensorrt-cu13<11'"),
     "openvino": EngineKind(
         "openvino", ("onnx",), _open_openvino, "pip install rvm-matting[openvino]"
     ),

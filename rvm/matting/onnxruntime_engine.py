@@ -10,12 +10,12 @@ import numpy as np
 import onnxruntime as ort
 
 from rvm.device import Device, choose_threads
-from rvm.errors import DeviceError, ModelError
+from rvm.errors import DeviceError, ModelError, RvmError
 from rvm.gpu.memory import is_out_of_memory
 from rvm.latest import LatestFew
 from rvm.matting.contracts import Port
 from rvm.matting.graph import GraphEngine, GraphRunner, check_graph, first_line, graph_failed
-from rvm.matting.onnxruntime_providers import providers_for
+from rvm.matting.onnxruntime_providers import captures_rightly, providers_for
 from rvm.matting.onnxruntime_static import (
     Layout,
     StaticGraph,
@@ -81,8 +81,14 @@ class OnnxRuntimeRunner(GraphRunner):
         self._device = device
         self._tensorrt = tensorrt
         self.resizes_quickly = not tensorrt
-        self._session = _open(data, name, providers_for(device, tensorrt), threads)
+        providers = providers_for(device, tensorrt)
+        self._session = _open(data, name, providers, threads)
         self.provider = self._session.get_providers()[0]
+        if tensorrt and self.provider != "TensorrtExecutionProvider":
+            raise DeviceError(
+                "ONNX Runtime could not load TensorRT 10; pip install 'tensorrt-cu13<11', or use "
+                "--engine onnxruntime"
+            )
         if device.kind == "cuda" and self.provider == "CPUExecutionProvider":
             raise DeviceError(
                 "ONNX Runtime found the GPU but not its CUDA libraries; install "
@@ -98,7 +104,8 @@ class OnnxRuntimeRunner(GraphRunner):
         self._dtypes = {a.name: _DTYPES[a.type] for a in (*inputs, *outputs) if a.type in _DTYPES}
         wanted = device.kind == "cuda" if static is None else static
         self.compiles_by_shape = wanted and "downsample_ratio" not in self.ports
-        self._capture = capture and device.kind == "cuda" and not tensorrt
+        wants_capture = capture and device.kind == "cuda" and not tensorrt
+        self._capture = wants_capture and captures_rightly()
         self._graphs: LatestFew[tuple[Any, ...], StaticGraph] = LatestFew(_KEPT_GRAPHS)
         self._buffers: dict[str, Array] = {}
         self._shapes: tuple[tuple[int, ...], ...] = ()
@@ -180,7 +187,7 @@ class OnnxRuntimeRunner(GraphRunner):
             return None
         try:
             return graph.run(feeds, states, state_outputs, self._execute)
-        except ModelError as error:
+        except (ModelError, DeviceError) as error:  # a capture that fails may name want of memory
             if not self._capture:
                 raise
             self._stop_capturing(error)
@@ -233,7 +240,7 @@ class OnnxRuntimeRunner(GraphRunner):
         session = _open(self._data, self._name, providers, self._threads, sizes)
         return StaticGraph(session, layout, self._dtypes, self._home, capture=self._capture)
 
-    def _stop_capturing(self, error: ModelError) -> None:
+    def _stop_capturing(self, error: RvmError) -> None:
         logger.info("no CUDA graph is used: %s", error)
         self._capture = False
         self._graphs.clear()
@@ -322,7 +329,8 @@ def _open(
     # Between two frames the threads must leave the cores to decoder and encoder.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
-        return ort.InferenceSession(data, options, providers=providers)
+        # Without a second try of its own, which would forget the options, the device among them.
+        return ort.InferenceSession(data, options, providers=providers, enable_fallback=0)
     except Exception as error:  # the runtime's own classes are not public
         raise graph_failed(name, error) from error
 

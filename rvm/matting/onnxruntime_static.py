@@ -10,13 +10,17 @@ of frame and state: a state that somebody keeps is never written over.
 
 from __future__ import annotations
 
+import contextlib
 import weakref
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnxruntime as ort
+
+from rvm.gpu import capturing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,6 +31,8 @@ Shape = tuple[int, ...]
 #: Sets of states that graphs are captured for; a stream needs two.
 _CAPTURED_SETS = 4
 _NO_CAPTURE = "-1"
+#: Runs of a pair of sets after which its graph is there; ONNX Runtime needs two or three.
+_CAPTURED_BY = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +120,7 @@ class StaticGraph:
         self._outputs = {name: self._buffer(name, shape) for name, shape in layout.outputs.items()}
         self._sets: list[_StateSet] = []
         self._bindings: dict[tuple[int, int], tuple[Any, Any]] = {}
+        self._runs: Counter[tuple[int | None, int | None]] = Counter()
 
     def run(
         self,
@@ -131,7 +138,11 @@ class StaticGraph:
             self._inputs[name].update_inplace(array)
         before = self._set_of(states)
         after = self._free_set(tuple(states), but=before)
-        execute(self._session, *self._binding(states, state_outputs, before, after))
+        pair = (before.number, after.number)
+        self._runs[pair] += 1
+        may_capture = self._capture and self._runs[pair] <= _CAPTURED_BY
+        with capturing.LOCK if may_capture else contextlib.nullcontext():
+            execute(self._session, *self._binding(states, state_outputs, before, after))
         return {n: value.numpy() for n, value in self._outputs.items()}, after.handed_out()
 
     def _set_of(self, states: Mapping[str, Any]) -> _StateSet:

@@ -24,6 +24,7 @@ from rvm.colour import torch_rgb
 from rvm.device import Device, choose_precision, choose_threads
 from rvm.errors import DeviceError, ModelError
 from rvm.frame import Matte
+from rvm.gpu import tf32
 from rvm.gpu.graphs import Capturer, CudaCapturer, GraphRunner, Layout, Step, Tensors
 from rvm.gpu.memory import StepDown
 from rvm.gpu.readback import Reading
@@ -307,7 +308,7 @@ def _torch_device(device: Device) -> torch.device:
                 "use --device cpu"
             )
         torch.backends.cudnn.benchmark = True  # sizes stay the same from frame to frame
-        torch.backends.cudnn.allow_tf32 = False  # fp32 is asked for by who wants its digits
+        tf32.allow(False)
     return torch.device(device.name)
 
 

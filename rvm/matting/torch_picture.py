@@ -75,5 +75,6 @@ def _display_plane(frame: Frame) -> Tensor:
 
 @functools.lru_cache(maxsize=8)
 def _display_table(pixels: PixelFormat, colour: ColourTags, device: torch.device) -> Tensor:
-    table = torch.from_numpy(display_luma(pixels, colour)).to(device)
-    return table.to(torch.float32) / 255
+    # Computed before it goes there: nothing is left to do on the stream of whoever is first.
+    table = torch.from_numpy(display_luma(pixels, colour)).to(torch.float32) / 255
+    return table.to(device)

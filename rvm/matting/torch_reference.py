@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, cast
 
 import torch
@@ -36,9 +37,10 @@ class RvmModel(TorchModel):
     ) -> None:
         if ratio is not None and not 0 < ratio <= 1:
             raise UsageError(f"downsample_ratio must be over 0 and at most 1, got {ratio}")
+        whole = copy.deepcopy(network.refiner.state_dict())  # before half precision rounds it
         placed = network.to(device=device, dtype=dtype).eval()
         self._network = placed.to(memory_format=torch.channels_last)
-        self._network.refiner.float()
+        self._network.refiner.float().load_state_dict(whole)
         self._ratio = ratio
         self._dtype = dtype
 

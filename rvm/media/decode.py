@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,6 +47,8 @@ class VideoReader(Closing):
         opener: opens the container instead of `open_input(path)`; for network streams.
         decoder: decodes on a device where it gives the same pictures as software; the frames'
             planes then lie there. See `rvm.media.hardware` for what it does not do.
+        was_compared: it was found to do so with this very file before, and need not be compared
+            with software again.
 
     Attributes:
         info: what is known before the first frame is taken.
@@ -66,6 +69,7 @@ class VideoReader(Closing):
         loop: bool = False,
         opener: Callable[[], InputContainer] | None = None,
         decoder: HardwareDecoder | None = None,
+        was_compared: bool = False,
     ) -> None:
         if start_seconds < 0 or not math.isfinite(start_seconds):
             raise UsageError(f"start must be 0 or more seconds, not {start_seconds}")
@@ -79,6 +83,7 @@ class VideoReader(Closing):
         self._end = None if end_seconds is None else _as_typed(end_seconds)
         self._loop = loop
         self._decoder = decoder
+        self._was_compared = was_compared
         self._index = 0
         self._damaged_before = 0
         self._taken = 0  # pictures of the current passage
@@ -130,6 +135,8 @@ class VideoReader(Closing):
         """The first passage, its first picture, and why that is not on the device."""
         if self._decoder is None:
             return self._in_software(), None, ""
+        if self._was_compared:
+            return self._on_device_again(), None, ""
         begun = begin(self._decoder, self._in_software, self._on_device)
         return begun.passage, begun.picture, begun.note
 
@@ -139,7 +146,8 @@ class VideoReader(Closing):
     def _on_device(self) -> Passage:
         decoder = self._decoder
         assert decoder is not None  # noqa: S101 - callers looked
-        opener = lambda: decoder.open(self._path)  # noqa: E731
+        # Not through `self`: a cycle would keep the device's decoder until Python looks for those.
+        opener = partial(decoder.open, self._path)
         return Passage(opener, self._name, self._start, self._end, on_device=True)
 
     def _read_first(self, picture: av.VideoFrame | None, note: str) -> Frame:
@@ -161,13 +169,15 @@ class VideoReader(Closing):
         passage = self._passage
         try:
             picture = passage.next_picture()
-        except InputError:
+        except InputError as error:
             if not passage.on_device:
                 raise
-            picture = self._go_on_in_software()
+            picture = self._go_on_in_software(str(error))
         else:
-            if passage.on_device and (passage.damaged or self._is_elsewhere(picture)):
-                picture = self._go_on_in_software()
+            if passage.on_device and passage.damaged:
+                picture = self._go_on_in_software(passage.last_damage)
+            elif passage.on_device and self._is_elsewhere(picture):
+                picture = self._go_on_in_software("its decoder gave a picture in main memory")
         self._taken += 1
         return picture
 
@@ -176,10 +186,10 @@ class VideoReader(Closing):
         decoder = self._decoder
         return picture is not None and decoder is not None and decoder.format_of(picture) is None
 
-    def _go_on_in_software(self) -> av.VideoFrame | None:
+    def _go_on_in_software(self, why: str) -> av.VideoFrame | None:
         """Decode anew from the start of the part, and leave out the pictures that were taken."""
         taken = self._taken
-        logger.warning("%s: decoded on the CPU from frame %d on", self._name, self._index)
+        logger.warning("%s: decoded on the CPU from frame %d on: %s", self._name, self._index, why)
         self._replace(self._in_software())
         for _ in range(taken):
             if self._passage.next_picture() is None:
@@ -230,12 +240,14 @@ class VideoReader(Closing):
         return picture
 
     def _open_again(self) -> Passage:
-        if self._passage.on_device:
-            try:
-                return self._on_device()
-            except InputError as error:
-                logger.warning("%s: decoded on the CPU from here on: %s", self._name, error)
-        return self._in_software()
+        return self._on_device_again() if self._passage.on_device else self._in_software()
+
+    def _on_device_again(self) -> Passage:
+        try:
+            return self._on_device()
+        except InputError as error:
+            logger.warning("%s: decoded on the CPU from here on: %s", self._name, error)
+            return self._in_software()
 
     def _raise_if_cut_short(self) -> None:
         words = self._passage.cut_short(self._path) if self._is_file else None

@@ -3,8 +3,8 @@
 A hardware decoder is used for a file only if its first picture is the same, sample for sample, as
 the one decoded in software (the standards of `EXACT_CODECS` leave no freedom). So cropping, colour
 layout and depth need no list of what which driver does. Whatever it does not do later on (a packet
-that fails, a picture of another layout) is done in software again, see `VideoReader`: what is
-damaged, and how often, is therefore always what software says.
+that fails, a picture of another layout) is done in software again, see `VideoReader`. What it does
+not tell of is a damaged slice that it has made up for in its own way.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import av
     from av.container import InputContainer
 
-    from rvm.frame import PixelFormat, Plane
+    from rvm.frame import ByteImage, PixelFormat, Plane
     from rvm.media.passage import Passage
     from rvm.media.planes import Orientation
 
@@ -124,9 +124,11 @@ def _on_device(
     try:
         passage = hardware()
         picture = passage.next_picture()
-        if picture is not None and not passage.damaged and _is_same(decoder, picture, expected):
+        problem = _difference(decoder, picture, expected)
+        if passage.damaged:
+            problem = f"its decoder failed ({passage.last_damage})"
+        if not problem:
             return Begun(passage, picture, "")
-        problem = "its decoder does not take this file, or decodes it differently"
     except (RvmError, *MEDIA_FAILURES) as error:
         logger.debug("%s cannot decode: %r", decoder.device, error)
         problem = reason(error)
@@ -135,20 +137,28 @@ def _on_device(
     return problem
 
 
-def _is_same(decoder: HardwareDecoder, picture: av.VideoFrame, expected: av.VideoFrame) -> bool:
-    """Whether a picture of the device equals one of software: layout, tags, every sample."""
+def _difference(
+    decoder: HardwareDecoder, picture: av.VideoFrame | None, expected: av.VideoFrame
+) -> str:
+    """What is other about the device's picture than about that of software; "" if nothing."""
+    format = None if picture is None else decoder.format_of(picture)
+    if picture is None or format is None:
+        return "its decoder does not take this file"
     orientation = orientation_of(expected)
-    if (
-        decoder.format_of(picture) != canonical_format(expected)
-        or orientation_of(picture) != orientation
-        or _tags(picture) != _tags(expected)
-    ):
-        return False
-    planes = decoder.planes(picture, orientation)
-    return all(
-        np.array_equal(plane.cpu().numpy(), other)
-        for plane, other in zip(planes, planes_of(expected, orientation), strict=True)
-    )
+    if (format, orientation_of(picture)) != (canonical_format(expected), orientation):
+        return "its decoder gives another layout than software"
+    if _tags(picture) != _tags(expected):
+        return f"its decoder gives other times or colours: {_tags(picture)}, not {_tags(expected)}"
+    pairs = zip(decoder.planes(picture, orientation), planes_of(expected, orientation), strict=True)
+    return _furthest_apart([(plane.cpu().numpy(), other) for plane, other in pairs])
+
+
+def _furthest_apart(pairs: list[tuple[ByteImage, ByteImage]]) -> str:
+    """By how much planes differ, in words; "" where they are equal."""
+    if any(one.shape != other.shape for one, other in pairs):
+        return "its decoder gives another size than software"
+    most = max(int(np.abs(one.astype(int) - other.astype(int)).max()) for one, other in pairs)
+    return f"its decoder gives other samples than software (up to {most} codes off)" if most else ""
 
 
 def _tags(picture: av.VideoFrame) -> tuple[int | None, ...]:

@@ -38,6 +38,7 @@ class PictureDecoder:
 
     Attributes:
         damaged: packets that could not be read or decoded, and were skipped.
+        last_damage: why the last of those was.
         packets: packets read, damaged ones included.
         pictures: pictures that came out.
     """
@@ -46,6 +47,7 @@ class PictureDecoder:
         self, container: InputContainer, stream: VideoStream, name: str, frame_seconds: Fraction
     ) -> None:
         self.damaged = 0
+        self.last_damage = ""
         self.packets = 0
         self.pictures = 0
         self._container = container
@@ -128,6 +130,7 @@ class PictureDecoder:
     def _count_damage(self, error: BaseException) -> None:
         logger.debug("%s: packet %d skipped: %r", self._name, self.packets, error)
         self.damaged += 1
+        self.last_damage = reason(error)
         self._in_a_row += 1
         if self._in_a_row >= MOST_DAMAGED_IN_A_ROW:
             raise InputError(

@@ -83,6 +83,11 @@ class Passage:
         return self._damaged_before + self._decoder.damaged
 
     @property
+    def last_damage(self) -> str:
+        """Why the last of those was skipped; "" without any."""
+        return self._decoder.last_damage
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """Lines for the user about this stream."""
         if self.stream.metadata.get("alpha_mode") == "1":

@@ -153,7 +153,7 @@ _ALL_YUV = tuple(name for name in PIXEL_FORMATS if name.startswith("yuv"))
 _TO_10 = tuple(name for name in _ALL_YUV if not name.endswith("12"))
 _TO_8 = tuple(name for name in _TO_10 if not name.endswith("10"))  # as PyAV's libvpx is built
 _420_TO_10 = ("yuv420p", "yuv420p10")
-_NVENC = {"rc": "vbr"}
+_NVENC = {"rc": "vbr"}  # with `cq` from 1: there 0 leaves the quality to the driver
 _NVENC_DEEP = {"yuv420p10": "p010le"}
 
 #: Every codec by the name the user types.
@@ -195,18 +195,18 @@ CODECS: Mapping[str, Codec] = {
         ),
         Codec(
             "h264_nvenc", "h264_nvenc", _MP4, ("yuv420p", "yuv444p"), presets=_NVENC_PRESETS,
-            preset="p5", crf=(0, 20, 51), crf_option="cq", even=True, reorders=True,
+            preset="p5", crf=(1, 20, 51), crf_option="cq", even=True, reorders=True,
             says_aspect=True, options=_NVENC, on_gpu=True,
         ),
         Codec(
             "hevc_nvenc", "hevc_nvenc", _MP4, ("yuv420p", "yuv420p10", "yuv444p"),
-            presets=_NVENC_PRESETS, preset="p5", crf=(0, 22, 51), crf_option="cq", even=True,
+            presets=_NVENC_PRESETS, preset="p5", crf=(1, 22, 51), crf_option="cq", even=True,
             reorders=True, says_aspect=True, options=_NVENC, tag="hvc1",
             format_names=_NVENC_DEEP, on_gpu=True,
         ),
         Codec(
             "av1_nvenc", "av1_nvenc", ("mp4", "mkv", "webm"), _420_TO_10, presets=_NVENC_PRESETS,
-            preset="p5", crf=(0, 26, 63), crf_option="cq", even=True, options=_NVENC,
+            preset="p5", crf=(1, 26, 63), crf_option="cq", even=True, options=_NVENC,
             format_names=_NVENC_DEEP, on_gpu=True,
         ),
     )
@@ -234,7 +234,7 @@ _ALPHA_HELP = "use .mov (ProRes 4444), .webm (VP9), .mkv (FFV1) or a folder of P
 
 
 def choose_codec(
-    name: str, extension: str, *, alpha: bool, depth: int, size: tuple[int, int]
+    name: str, extension: str, *, alpha: bool, depth: int, size: tuple[int, int], gpu: int = 0
 ) -> tuple[Codec, str]:
     """The codec for a file, and a note where it is not the one that was asked for.
 
@@ -244,6 +244,7 @@ def choose_codec(
         alpha: whether the picture is transparent.
         depth: bits a sample.
         size: width and height in pixels.
+        gpu: number of the GPU that a hardware encoder is to be on.
 
     Raises:
         UsageError: unknown codec or extension, or they do not go together.
@@ -269,7 +270,7 @@ def choose_codec(
             f"{codec.name} needs pictures of at least {codec.least}x{codec.least}, "
             f"not {size[0]}x{size[1]}; try another --codec"
         )
-    return _or_software(codec)
+    return _or_software(codec, size, depth, gpu)
 
 
 def _auto_name(extension: str, *, alpha: bool, depth: int) -> str:
@@ -280,27 +281,36 @@ def _auto_name(extension: str, *, alpha: bool, depth: int) -> str:
     return _AUTO_ALPHA[extension]
 
 
-def _or_software(codec: Codec) -> tuple[Codec, str]:
-    problem = probe(codec.name)
-    if not problem or codec.name not in SOFTWARE:
+def _or_software(codec: Codec, size: tuple[int, int], depth: int, gpu: int) -> tuple[Codec, str]:
+    if codec.name not in SOFTWARE:
+        return codec, ""
+    problem = probe(codec.name, size, depth, gpu)
+    if not problem:
         return codec, ""
     other = CODECS[SOFTWARE[codec.name]]
-    return other, f"{codec.name} does not open on this machine ({problem}); {other.name} is used"
+    pictures = f"for {size[0]}x{size[1]} with {depth} bits"
+    return other, (
+        f"{codec.name} does not open on this machine {pictures} ({problem}); {other.name} is used"
+    )
 
 
 @functools.cache
-def probe(name: str) -> str:
-    """Open an encoder on a small picture: "" if it works, else why not."""
+def probe(name: str, size: tuple[int, int] = (256, 256), depth: int = 8, gpu: int = 0) -> str:
+    """Open an encoder for pictures of (width, height): "" if it works, else why not.
+
+    GPUs have limits of size and depth that differ from model to model, and of encoders at a time.
+    """
     import av
 
     quiet_encoders()
     codec = CODECS[name]
     try:
         context = av.CodecContext.create(codec.encoder, "w")
-        context.width, context.height = 256, 256  # type: ignore[attr-defined]
-        context.pix_fmt = codec.native_format(codec.formats[0])  # type: ignore[attr-defined]
+        context.width, context.height = (side + side % 2 for side in size)  # type: ignore[attr-defined]
+        nearest = min(codec.formats, key=lambda each: abs(PIXEL_FORMATS[each].depth - depth))
+        context.pix_fmt = codec.native_format(nearest)  # type: ignore[attr-defined]
         context.framerate = 25  # type: ignore[attr-defined]
-        context.options = codec.encoder_options()
+        context.options = codec.encoder_options() | ({"gpu": str(gpu)} if codec.on_gpu else {})
         context.open()
     except (av.FFmpegError, ValueError, OSError) as error:
         logger.debug("%s does not open: %r", name, error)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import av
 
 from rvm.errors import InputError, OutputError
+from rvm.gpu import capturing
 from rvm.gpu.lanes import gpu_of
 from rvm.media.encode import set_tags, tags_for, to_video_frame
 from rvm.media.open import MEDIA_FAILURES
@@ -217,8 +218,9 @@ class EncodedFile:
         wanted = self._encoding
         name = "ffv1" if self._gray and wanted.codec == "auto" and self._extension == "mkv" else ""
         codec, note = choose_codec(
-            name or wanted.codec, self._extension, alpha=self._alpha, depth=pixels.depth, size=size
-        )
+            name or wanted.codec, self._extension, alpha=self._alpha, depth=pixels.depth, size=size,
+            gpu=wanted.gpu,
+        )  # fmt: skip
         # Refuses at once what the codec does not know; `_choose_format` may set other defaults.
         self._options = codec.encoder_options(
             wanted.crf, wanted.bitrate, wanted.preset, full=self._alpha
@@ -254,7 +256,8 @@ class EncodedFile:
         """The encoder is opened inside."""
         quiet_encoders()
         try:
-            yield
+            with capturing.LOCK if self._codec.on_gpu else contextlib.nullcontext():
+                yield
         except MEDIA_FAILURES as error:
             width, height = self._padded
             raise OutputError(

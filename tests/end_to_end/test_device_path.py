@@ -68,7 +68,7 @@ class BrightIsPerson:
 def stand_ins(monkeypatch: pytest.MonkeyPatch) -> None:
     stand_in = dataclasses.replace(codecs.CODECS["x264"], name="h264_nvenc", on_gpu=True)
     monkeypatch.setitem(codecs.CODECS, "h264_nvenc", stand_in)
-    monkeypatch.setattr(codecs, "probe", lambda name: "")
+    monkeypatch.setattr(codecs, "probe", lambda *_: "")
     monkeypatch.setattr(
         encoded, "gpu_of", lambda plane: "cuda:0" if isinstance(plane, torch.Tensor) else None
     )

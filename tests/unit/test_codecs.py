@@ -70,15 +70,45 @@ def test_every_software_encoder_opens(name: str) -> None:
 
 
 def test_a_missing_hardware_encoder_is_replaced_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(codecs, "probe", lambda name: "no driver")
+    monkeypatch.setattr(codecs, "probe", lambda *_: "no driver")
     codec, note = choose_codec("hevc_nvenc", "mp4", alpha=False, depth=8, size=HD)
     assert codec.name == "x265"
-    assert note == "hevc_nvenc does not open on this machine (no driver); x265 is used"
+    assert note == (
+        f"hevc_nvenc does not open on this machine for {HD[0]}x{HD[1]} with 8 bits (no driver); "
+        "x265 is used"
+    )
 
 
 def test_a_working_hardware_encoder_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(codecs, "probe", lambda name: "")
+    monkeypatch.setattr(codecs, "probe", lambda *_: "")
     assert choose_codec("h264_nvenc", "mp4", alpha=False, depth=8, size=HD)[0].name == "h264_nvenc"
+
+
+def test_a_hardware_encoder_is_asked_for_the_very_pictures_on_the_very_gpu(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = []
+
+    def no_8k(name: str, size: tuple[int, int], depth: int, gpu: int) -> str:
+        asked.append((name, size, depth, gpu))
+        return "too wide" if size[0] > 4096 else ""
+
+    monkeypatch.setattr(codecs, "probe", no_8k)
+    small = choose_codec("h264_nvenc", "mp4", alpha=False, depth=8, size=(4096, 2160), gpu=1)
+    large = choose_codec("h264_nvenc", "mp4", alpha=False, depth=10, size=(7680, 4320))
+    assert (small[0].name, large[0].name) == ("h264_nvenc", "x264")
+    assert asked == [
+        ("h264_nvenc", (4096, 2160), 8, 1), ("h264_nvenc", (7680, 4320), 10, 0),
+    ]  # fmt: skip
+
+
+def test_an_encoder_is_tried_at_the_size_that_it_gets() -> None:
+    assert probe("x264", (321, 193), 10) == ""  # rounded up to even sides, as the file will be
+
+
+def test_the_best_quality_of_nvenc_is_no_switch_to_automatic() -> None:
+    with pytest.raises(UsageError, match=r"--crf 0 is outside 1\.\.51"):
+        CODECS["h264_nvenc"].encoder_options(crf=0)
 
 
 def test_quality_options() -> None:

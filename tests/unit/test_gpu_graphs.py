@@ -199,6 +199,20 @@ def test_a_capture_that_failed_is_tried_again() -> None:
     assert states[0].mean() == 1 - 0.5**5
 
 
+def test_a_torch_that_does_not_recover_from_a_failed_capture_makes_no_second_try(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("rvm.gpu.graphs._RECOVERS", False)
+    capturer = FakeCapturer(RuntimeError("operation failed due to a previous error"))
+    runner = GraphRunner(running_mean, CPU, capturer)
+    states = None
+    for _ in range(6):
+        states = runner.run(layout_of(4), filled(1, layout_of(4)), states).states
+    assert capturer.attempts == 1
+    assert states is not None
+    assert states[0].mean() == 1 - 0.5**6
+
+
 def test_no_memory_for_a_graph_is_for_the_caller_to_solve() -> None:
     capturer = FakeCapturer(torch.OutOfMemoryError("CUDA out of memory"))
     runner = GraphRunner(running_mean, CPU, capturer)

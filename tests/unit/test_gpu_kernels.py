@@ -262,7 +262,9 @@ def test_compiled_kernels_on_the_gpu() -> None:
             matrix = code_matrix(frame)
             expected = kernels_sample.sample_twin(frame.planes, matrix, *wanted)
             got = kernels_sample.sample(frame.planes, matrix, *wanted)
-            torch.testing.assert_close(got, expected, atol=1e-5, rtol=1e-4)
+            torch.testing.assert_close(got[:, :3], expected[:, :3], atol=1e-5, rtol=1e-4)
+            # Luma is not clamped: of rgb48 it is a sum of thousands, in another order.
+            torch.testing.assert_close(got[:, 3:], expected[:, 3:], atol=1e-3, rtol=1e-4)
         guide = luma_guide(frame)
         planes = coefficients_of(2, 24, 40).to(device)
         alpha = kernels_refine.luma_alpha(*guide, planes).int()

@@ -117,3 +117,17 @@ def test_how_libraries_say_it() -> None:
 def test_torch_names_its_error_so() -> None:
     torch = pytest.importorskip("torch")
     assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory"))
+
+
+def test_a_gpu_without_memory_for_frames_is_one_plain_line() -> None:
+    torch = pytest.importorskip("torch")
+    from rvm.gpu.streams import CudaLane
+
+    lane = CudaLane(torch.device("cuda:1"))
+    error = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+    with pytest.raises(DeviceError, match="cuda:1 has no memory left for frames") as caught:
+        lane.__exit__(type(error), error, None)
+    assert caught.value.__cause__ is error
+    for other in (ValueError("something else"), DeviceError("out of memory, said already")):
+        lane.__exit__(type(other), other, None)
+    lane.__exit__(None, None, None)

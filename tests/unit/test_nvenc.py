@@ -27,7 +27,7 @@ def fake_nvenc(monkeypatch: pytest.MonkeyPatch) -> None:
     """`h264_nvenc` is x264, and a tensor counts as lying on a GPU."""
     stand_in = dataclasses.replace(codecs.CODECS["x264"], name="h264_nvenc", on_gpu=True)
     monkeypatch.setitem(codecs.CODECS, "h264_nvenc", stand_in)
-    monkeypatch.setattr(codecs, "probe", lambda name: "")
+    monkeypatch.setattr(codecs, "probe", lambda *_: "")
     monkeypatch.setattr(
         encoded, "gpu_of", lambda plane: "cuda:0" if isinstance(plane, torch.Tensor) else None
     )

@@ -13,6 +13,7 @@ import pytest
 from rvm.device import Device
 from rvm.errors import DeviceError, ModelError
 from rvm.frame import YUV420P, Frame
+from rvm.gpu import capturing
 from rvm.matting import onnxruntime_engine, onnxruntime_providers
 from rvm.matting.graph import GraphEngine
 from rvm.matting.onnxruntime_engine import OnnxRuntimeRunner
@@ -148,7 +149,7 @@ def test_a_few_sizes_are_kept(static: Any) -> None:
     assert len(runner._graphs) == 3
 
 
-@pytest.mark.parametrize("where", ["open", "run"])
+@pytest.mark.parametrize("where", ["open", "run", "memory"])
 def test_what_cannot_be_captured_runs_without(
     static: Any, where: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -162,6 +163,8 @@ def test_what_cannot_be_captured_runs_without(
             self.io_binding = session.io_binding
 
         def run_with_iobinding(self, *_: Any) -> None:
+            if where == "memory":  # an allocation that is not allowed while capturing says so
+                raise ValueError("BFCArena::AllocateRawInternal Failed to allocate memory")
             raise ValueError("this cannot be captured")
 
     def opened(data: bytes, name: str, providers: Any, threads: int, sizes: Any = None) -> Any:
@@ -178,6 +181,37 @@ def test_what_cannot_be_captured_runs_without(
     assert refused == [where]
     assert not runner._capture
     assert np.abs(got[2][0].astype(int) - mattes(compact()[0], frames(3))[2][0]).max() <= 1
+
+
+def test_no_encoder_opens_while_a_graph_is_captured(
+    static: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, runner = static
+    really, held = runner._execute, []
+
+    def execute(*arguments: Any) -> None:
+        held.append(capturing.LOCK.locked())
+        really(*arguments)
+
+    monkeypatch.setattr(runner, "_execute", execute)
+    mattes(engine, frames(12))
+    # Two sets of buffers in turn, from a third one; each pair's first runs may capture.
+    assert all(held[:8])
+    assert not any(held[-2:])
+
+
+def test_graphs_are_captured_by_builds_that_replay_them_rightly(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for version, right in (("1.30.2", False), ("1.31.0", True), ("2.0.0", True)):
+        monkeypatch.setattr("onnxruntime.__version__", version)
+        assert onnxruntime_providers.captures_rightly() is right
+
+
+def test_tensorrt_that_does_not_load_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(onnxruntime_engine, "providers_for", lambda *_: ["CPUExecutionProvider"])
+    with pytest.raises(DeviceError, match="could not load TensorRT 10"):
+        OnnxRuntimeRunner(synth_models.compact_model(), "tiny", Device("cuda"), 1, tensorrt=True)
 
 
 def test_dimensions_without_a_name_stay_free() -> None:
@@ -233,7 +267,7 @@ def test_options_of_the_providers(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     (tensorrt, options), (cuda, under), _ = providers_for(second, True, capture=True)
     assert tensorrt == "TensorrtExecutionProvider"
     assert options["device_id"] == under["device_id"] == 1
-    assert options["trt_fp16_enable"]
+    assert not options["trt_fp16_enable"]
     # One graph for all bindings would be replayed on the wrong set of states.
     assert not options["trt_cuda_graph_enable"]
     assert under["enable_cuda_graph"] == "0"

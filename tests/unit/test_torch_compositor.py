@@ -23,6 +23,7 @@ from rvm.compositing.torch_blur import TorchBlur, _blurred  # noqa: E402
 from rvm.compositing.torch_compositor import TorchCompositor  # noqa: E402
 from rvm.gpu.graphs import GraphRunner  # noqa: E402
 from tests.fake_capturer import FakeCapturer  # noqa: E402
+from tests.gpu_waiting import no_waiting  # noqa: E402
 
 SPECS = ("#336699", "transparent", "none", "blur:0.2", "blur:0.9")
 PQ = ColourTags("bt2020", "limited", "bt2020", "pq")
@@ -116,12 +117,9 @@ def test_steady_state_waits_for_nothing_and_takes_no_memory(spec: str) -> None:
         compositor.compose(*pair)
     torch.cuda.synchronize()
     before = torch.cuda.memory_stats()["segment.all.allocated"]
-    torch.cuda.set_sync_debug_mode("error")
-    try:
+    with no_waiting():
         for _ in range(8):
             compositor.compose(*pair)
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
     assert torch.cuda.memory_stats()["segment.all.allocated"] == before
     compositor.close()
 

@@ -24,6 +24,7 @@ from rvm.network import build_mobilenetv3, build_resnet50  # noqa: E402
 from rvm.network.compact import CompactMatting  # noqa: E402
 from rvm.sources.synthetic import SyntheticSource  # noqa: E402
 from tests.fake_capturer import FakeCapturer  # noqa: E402
+from tests.gpu_waiting import no_waiting  # noqa: E402
 
 CPU = torch.device("cpu")
 MODELS = ("compact", "mobilenetv3")
@@ -322,11 +323,8 @@ def test_on_a_gpu_the_steady_state_neither_waits_nor_allocates(kind: str) -> Non
         _, state = engine.step(frame, state)
     torch.cuda.synchronize(device)
     allocations = torch.cuda.memory_stats(device)["num_device_alloc"]
-    torch.cuda.set_sync_debug_mode("error")
-    try:
+    with no_waiting():
         for _ in range(20):
             _, state = engine.step(frame, state)
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
     assert torch.cuda.memory_stats(device)["num_device_alloc"] == allocations
     engine.close()

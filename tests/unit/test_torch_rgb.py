@@ -17,6 +17,7 @@ from torch.utils._pytree import tree_leaves  # noqa: E402
 
 from rvm.colour import rgb, torch_rgb  # noqa: E402
 from rvm.frame import PIXEL_FORMATS, SRGB, ColourTags, Frame  # noqa: E402
+from tests.gpu_waiting import no_waiting  # noqa: E402
 
 TAGS = [
     ("yuv420p", ColourTags()),
@@ -99,11 +100,8 @@ def test_only_the_first_picture_copies_anything_to_the_gpu(name: str, colour: Co
 def test_on_a_gpu_only_the_first_picture_waits(name: str, colour: ColourTags) -> None:
     frame = torch_rgb.upload(smooth_frame(name, colour), torch.device("cuda"))
     first = torch_rgb.network_rgb(frame, 40, 24)
-    torch.cuda.set_sync_debug_mode("error")
-    try:
+    with no_waiting():
         again = torch_rgb.network_rgb(frame, 40, 24)
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
     torch.testing.assert_close(again, first)
 
 

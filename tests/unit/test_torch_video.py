@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,8 +17,8 @@ from rvm.compositing.video import Video
 from rvm.frame import PIXEL_FORMATS, ColourTags, Frame, Matte
 from rvm.gpu.nvdec import NvdecDecoder
 from rvm.gpu.resize import resize
+from rvm.media import decode, hardware
 from tests.gpu_fakes import FakeNvdec
-from tests.shared_data import shared_path
 from tests.synth_clips import clip, write_clip
 
 
@@ -45,6 +46,34 @@ def test_every_picture_is_that_of_the_cpu(tmp_path: Path, width: int, height: in
             assert error.max() <= 1
     slow.close()
     fast.close()
+
+
+def test_a_video_that_loops_is_compared_with_software_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_clip(tmp_path / "b.mp4", frames=4)
+    compared = []
+
+    def begin(*arguments: Any) -> Any:
+        compared.append(True)
+        return hardware.begin(*arguments)
+
+    monkeypatch.setattr(decode, "begin", begin)
+    decoder = FakeNvdec()
+    video = TorchVideo(tmp_path / "b.mp4", decoder)
+    matte = Matte(np.zeros((96, 160), np.uint8))
+    for index in range(20):
+        picture = video.behind(frame(index, 160, 96), matte)
+        assert isinstance(picture.planes[0], torch.Tensor | np.ndarray)
+    assert len(compared) == 1
+    assert decoder.opened >= 5
+    video.close()
+    elsewhere = FakeNvdec(gives=0)
+    video = TorchVideo(tmp_path / "b.mp4", elsewhere)
+    for index in range(20):
+        video.behind(frame(index, 160, 96), matte)
+    assert elsewhere.opened == 1  # what it does not take is not offered to it again
+    video.close()
 
 
 def test_another_format_is_converted_as_on_the_cpu(tmp_path: Path) -> None:
@@ -89,8 +118,9 @@ def test_on_the_cpu_a_video_stays_a_video(tmp_path: Path) -> None:
 
 
 @pytest.mark.gpu
-def test_a_background_video_stays_on_the_gpu() -> None:
-    path = shared_path("data/clips/fmt_hevc_8bit.mp4")
+def test_a_background_video_stays_on_the_gpu(tmp_path: Path) -> None:
+    path = tmp_path / "b.mp4"
+    write_clip(path, codec="libx265", width=320, height=192)
     slow, fast = Video(path), TorchVideo(path, NvdecDecoder("cuda:0"))
     wanted = dataclasses.replace(frame(0, 640, 360), colour=slow._current.colour)
     matte = Matte(np.zeros((360, 640), np.uint8))

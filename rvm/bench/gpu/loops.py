@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from rvm.colour.rgb import to_srgb8
+from rvm.gpu import tf32
 from rvm.matting import load_engine
 from rvm.matting.torch_engine import TorchEngine, read_tensors
 from rvm.network import RecurrentState, architecture_of, build_network, load_weights
@@ -124,7 +125,8 @@ class OfficialLoop:
         """One frame."""
         picture = next(self._pictures)
         source = self._sent(picture) if self._copies else picture
-        out = self._network(source[None], self._memory, self._ratio)
+        with tf32.as_torch_does():
+            out = self._network(source[None], self._memory, self._ratio)
         self._memory = out.state
         composed = out.foreground * out.alpha + self._background * (1 - out.alpha)
         if self._copies:
