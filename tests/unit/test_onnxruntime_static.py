@@ -292,10 +292,12 @@ def test_a_build_without_the_provider_says_so(monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.gpu
 @pytest.mark.parametrize("capture", [False, True])
 def test_equal_on_a_gpu(capture: bool) -> None:
-    engine, _ = compact(device=Device("cuda"), capture=capture)
+    engine, runner = compact(device=Device("cuda"), capture=capture)
     assert engine.info.provider == "CUDAExecutionProvider"
     for got, wanted in zip(mattes(engine, frames(8)), mattes(compact()[0], frames(8)), strict=True):
         assert np.abs(got[0].astype(int) - wanted[0]).max() <= 5
+    assert runner.compiles_by_shape
+    assert runner._capture is (capture and onnxruntime_providers.captures_rightly())
     engine.close()
 
 
