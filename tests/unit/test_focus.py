@@ -32,12 +32,11 @@ def test_the_share_is_counted_on_a_grid() -> None:
 @pytest.mark.parametrize(
     ("now", "share", "then"),
     [
-        ("usual", 0.4, "usual"), ("usual", 0.6, "near"), ("near", 0.5, "near"),
-        ("usual", 0.5, "usual"), ("near", 0.4, "usual"), ("near", 0.1, "far"),
+        ("usual", 0.4, "usual"), ("usual", 0.9, "usual"), ("far", 0.7, "usual"),
         ("usual", 0.1, "far"), ("far", 0.22, "far"), ("usual", 0.22, "middle"),
-        ("far", 0.245, "middle"), ("far", 0.7, "near"), ("far", 0.26, "usual"),
+        ("far", 0.245, "middle"), ("far", 0.26, "usual"), ("middle", 0.7, "usual"),
         ("middle", 0.27, "middle"), ("usual", 0.27, "usual"), ("middle", 0.29, "usual"),
-        ("middle", 0.19, "far"), ("near", 0.22, "middle"),
+        ("middle", 0.19, "far"),
     ],
 )  # fmt: skip
 def test_a_size_is_left_later_than_it_is_entered(now: Focus, share: float, then: Focus) -> None:
@@ -61,7 +60,7 @@ def test_an_empty_room_is_looked_at_closely_now_and_again() -> None:
         closely += [number] * (gaze.focus == "far")
     assert closely == [0, 12, 24]
     assert gaze_after(gaze, 0.4) == Gaze()
-    assert gaze_after(Gaze("near"), 0.001) == Gaze("far", 1)
+    assert gaze_after(Gaze("middle"), 0.001) == Gaze("far", 1)
 
 
 def test_a_model_says_from_when_on_people_are_far() -> None:
@@ -73,10 +72,10 @@ def test_a_model_says_from_when_on_people_are_far() -> None:
 
 
 def test_sizes_are_those_that_people_are_met_at_whatever_the_models_own_is() -> None:
-    assert sides(352) == [288, 352, 416, 512]
-    assert sides(512) == [288, 512, 512, 512]
-    assert sides(640) == [288, 640, 640, 640]
-    assert sides(256) == [256, 256, 416, 512]
+    assert sides(352) == [352, 416, 512]
+    assert sides(512) == [512, 512, 512]
+    assert sides(640) == [640, 640, 640]
+    assert sides(256) == [256, 416, 512]
 
 
 def sides(usual: int) -> list[int]:
@@ -104,14 +103,14 @@ def test_the_default_model_sees_far_people_larger_and_keeps_its_memory(engine_na
     else:
         assert state.gaze == gaze_after(Gaze(), share)
     sizes = []
-    for focus in ("far", "middle", "near", "usual"):
+    for focus in ("far", "middle", "usual"):
         object.__setattr__(state, "gaze", Gaze(focus))
         object.__setattr__(state, "glances", ())
         matte, state = engine.step(frame, state)
         assert matte.alpha.shape == (360, 640)
         sizes.append(tuple(state.tensors[0].shape)[2:])
-    # A quarter of 512x288, 416x224, 288x160 and 352x192.
-    assert sizes == [(72, 128), (56, 104), (40, 72), (48, 88)]
+    # A quarter of 512x288, 416x224 and 352x192.
+    assert sizes == [(72, 128), (56, 104), (48, 88)]
 
 
 def test_a_size_that_the_user_chose_stays(tmp_path: Path) -> None:

@@ -150,7 +150,7 @@ class TestRule:
         assert rule.scale(gaze) == 1
         assert rule.after(gaze, alpha).window is None  # an engine without windows
         near = rule.after(gaze, alpha_of(Window(400, 0, 1200, 1080)), windows=True)
-        assert (near.focus, near.window, near.far_frames) == ("near", None, 0)
+        assert (near.focus, near.window, near.far_frames) == ("usual", None, 0)
         assert rule.after(gaze, alpha_of(), windows=True) == Gaze("far", 1)
 
     def test_no_window_where_it_would_show_no_more(self) -> None:
