@@ -24,7 +24,6 @@ from rvm.gpu.memory import is_out_of_memory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import TracebackType
 
 T = TypeVar("T")
 
@@ -50,12 +49,7 @@ class CudaLane(Lane):
         self._scope.enter_context(torch.cuda.stream(self._stream))
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *info: object) -> None:
         """Leave the stream.
 
         Raises:
@@ -64,7 +58,8 @@ class CudaLane(Lane):
         """
         if self._scope is not None:
             self._scope.close()
-        if error is None or isinstance(error, RvmError):
+        error = info[1] if len(info) > 1 else None
+        if not isinstance(error, Exception) or isinstance(error, RvmError):
             return
         if is_out_of_memory(error):
             raise DeviceError(
