@@ -163,6 +163,11 @@ class GraphRunner:
         states = states or zero_states(layout, self._device)
         return Step(picture, *self._network(layout, picture, states))
 
+    @property
+    def captures(self) -> bool:
+        """Whether graphs are made."""
+        return self._capturer is not None
+
     def clear(self) -> None:
         """Free all graphs; they are captured again when they are needed."""
         while self._graphs:

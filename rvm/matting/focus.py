@@ -32,7 +32,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
@@ -143,6 +143,11 @@ class FocusRule:
     def scale(self, gaze: Gaze) -> float:
         """Side of the network's picture over the usual one."""
         return 1.0 if gaze.window else focus_scale(gaze.focus, self.side)
+
+    @property
+    def scales(self) -> tuple[float, ...]:
+        """Every value of `scale`."""
+        return tuple({focus_scale(focus, self.side): None for focus in get_args(Focus)})
 
     def after_share(self, gaze: Gaze, share: float) -> Gaze:
         """The gaze for the next frame, without a window.

@@ -13,6 +13,7 @@ import json
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import safetensors.torch
@@ -123,6 +124,22 @@ class TorchEngine(Engine):
         super().rescale(scale)
         self._scale = scale
 
+    def prepare(self, frame: Frame) -> None:
+        """See `Engine.prepare`: graphs of every size that the people's distance may ask for.
+
+        So no frame of a live stream waits for a capture when somebody walks away.
+        """
+        model = self._model
+        if model is None or not self._runner.captures:
+            return
+        scales = (1.0,) if model.focus is None else model.focus.scales
+        with torch.inference_mode(), on_device(self._device), _device_errors(self.info.device):
+            sent = torch_rgb.upload(frame, self._device)
+            for side in scales * 2:  # what came once is captured when it comes again
+                if self._memory.is_short:
+                    break
+                self._memory.run(partial(self._glance, model, sent, side), self._free, self._scale)
+
     def step(self, frame: Frame, state: State | None) -> tuple[Matte, State]:
         """See `Engine.step`. Out of memory, the network's picture gets smaller, and stays so."""
         states = tensors_for(self, frame, state)
@@ -163,6 +180,10 @@ class TorchEngine(Engine):
         if self._device.type == "cpu":
             return Matte(alpha.numpy(), None if residual is None else residual.numpy()), step.states
         return Matte(alpha, residual), step.states
+
+    def _glance(self, model: TorchModel, frame: Frame, side: float, scale: float) -> None:
+        """Work on a frame that nobody remembers, on a picture of `side` times the usual one."""
+        self._attempt(model, frame, None, scale * side)
 
     def _free(self) -> None:
         """Give back what torch and the graphs keep for speed."""

@@ -16,7 +16,7 @@ from rvm.frame import PIXEL_FORMATS, SRGB, ColourTags, Frame  # noqa: E402
 from rvm.gpu.graphs import CudaCapturer, Layout, Tensors  # noqa: E402
 from rvm.matting import load_engine  # noqa: E402
 from rvm.matting.base import EngineInfo  # noqa: E402
-from rvm.matting.focus import FocusRule, Gaze  # noqa: E402
+from rvm.matting.focus import Focus, FocusRule, Gaze  # noqa: E402
 from rvm.matting.torch_compact import CompactModel  # noqa: E402
 from rvm.matting.torch_engine import TorchEngine, TorchModel  # noqa: E402
 from rvm.matting.torch_reference import RvmModel  # noqa: E402
@@ -204,6 +204,25 @@ def test_where_memory_is_short_nobody_is_looked_at_closely() -> None:
         _, state = engine.step(frame, state)
         object.__setattr__(state, "gaze", Gaze("far"))
     assert areas == [large, small, small, small]
+
+
+def test_every_size_is_captured_before_the_first_frame_where_that_was_asked_for() -> None:
+    model = model_of("compact")
+    model.focus = FocusRule(352)
+    capturer = FakeCapturer()
+    engine = engine_of(model, capturer)
+    assert FocusRule(352).scales == (1.0, 416 / 352, 512 / 352)
+    engine.prepare(frame_of(0, size=(1280, 720)))
+    assert capturer.attempts == 3
+    state = None
+    sizes: tuple[Focus, ...] = ("usual", "far", "middle", "far", "usual")
+    for seed, focus in enumerate(sizes):
+        _, state = engine.step(frame_of(seed, size=(1280, 720)), state)
+        object.__setattr__(state, "gaze", Gaze(focus))
+        object.__setattr__(state, "glances", ())
+    assert capturer.attempts == 3
+    plain = engine_of(model_of("compact"))
+    plain.prepare(frame_of(0, size=(640, 384)))  # nothing to make, and no harm
 
 
 def test_the_size_follows_the_people_a_frame_late_but_at_once_in_the_beginning() -> None:
