@@ -81,8 +81,7 @@ class OnnxRuntimeRunner(GraphRunner):
         self._device = device
         self._tensorrt = tensorrt
         self.resizes_quickly = not tensorrt
-        providers = providers_for(device, tensorrt)
-        self._session = _open(data, name, providers, threads)
+        self._session = _open(data, name, providers_for(device, tensorrt), threads)
         self.provider = self._session.get_providers()[0]
         if tensorrt and self.provider != "TensorrtExecutionProvider":
             raise DeviceError(

@@ -56,9 +56,7 @@ class Critic:
     def __init__(self, device: torch.device) -> None:
         self.network = PatchCritic().to(device)
         self.network.to(memory_format=torch.channels_last)
-        self._optimizer = torch.optim.Adam(
-            self.network.parameters(), LEARNING_RATE, BETAS, fused=False
-        )
+        self._optimizer = torch.optim.Adam(self.network.parameters(), LEARNING_RATE, BETAS)
 
     def pull(self, rgb: Tensor, alpha: Tensor) -> Tensor:
         """A loss whose gradient on ``alpha`` [N,1,h,w] is where the discriminator wants it.
@@ -67,9 +65,7 @@ class Critic:
         discriminator is; so the weight of this loss is its share of the gradient.
         """
         seen = alpha.detach().requires_grad_()
-        with torch.enable_grad():
-            wish = -self.network(rgb, seen).mean()
-            (gradient,) = torch.autograd.grad(wish, seen)
+        (gradient,) = torch.autograd.grad(-self.network(rgb, seen).mean(), seen)
         return (alpha * (gradient / gradient.abs().sum().clamp_min(LEAST_PULL))).sum()
 
     def learn(self, rgb: Tensor, made: Tensor, true: Tensor) -> Tensor:

@@ -362,8 +362,7 @@ def match_light(fgr: UInt8, alpha: UInt8, back: UInt8, share: float) -> UInt8:
     person = fgr[0][inside].mean(0)
     room = back[0].reshape(-1, 3).mean(0)
     gain = np.clip((person + share * (room - person)) / np.maximum(person, 8), 0.4, 1.8)
-    table = np.arange(256, dtype=np.float32)[:, None] * gain.astype(np.float32)
-    return aug.apply_tone(fgr, table.clip(0, 255))
+    return brightened(fgr, gain)
 
 
 def match_room(rng: Rng, back: UInt8, alpha: UInt8, fgr: UInt8) -> UInt8:
@@ -381,8 +380,13 @@ def match_room(rng: Rng, back: UInt8, alpha: UInt8, fgr: UInt8) -> UInt8:
     colour = fgr[0][around][alpha[0][around] > 250].mean(0)
     room = np.maximum(back[0].reshape(-1, 3).mean(0), 4)
     gain = np.clip((room + rng.uniform(0.6, 1.0) * (colour - room)) / room, 0.1, 5)
+    return brightened(back, gain)
+
+
+def brightened(frames: UInt8, gain: npt.NDArray[np.float64]) -> UInt8:
+    """Every channel times its factor of ``gain`` [3]."""
     table = np.arange(256, dtype=np.float32)[:, None] * gain.astype(np.float32)
-    return aug.apply_tone(back, table.clip(0, 255))
+    return aug.apply_tone(frames, table.clip(0, 255))
 
 
 def flip(sequence: Sequence) -> Sequence:
