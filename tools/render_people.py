@@ -168,6 +168,12 @@ def reaching(rng: Rng) -> Arm:
     return Arm(rng.uniform(50, 100), rng.uniform(40, 100), rng.uniform(0, 45), rng.uniform(-20, 20))
 
 
+def stretched(rng: Rng) -> Arm:
+    """Straight out, sideways or forwards: thin, and far from the body."""
+    forward = rng.uniform(-10, 100)
+    return Arm(rng.uniform(60, 110), forward, rng.uniform(0, 18), rng.uniform(-25, 25))
+
+
 def typing(rng: Rng) -> Arm:
     """Forearms level, palms down."""
     return Arm(
@@ -184,9 +190,9 @@ def crossed(rng: Rng) -> Arm:
     )  # fmt: skip
 
 
-PAIRED: tuple[Callable[[Rng], Arm], ...] = (typing, crossed, upright, on_hip)
+PAIRED: tuple[Callable[[Rng], Arm], ...] = (typing, crossed, upright, on_hip, stretched)
 SINGLE: tuple[Callable[[Rng], Arm], ...] = (
-    relaxed, relaxed, relaxed, waving, upright, calling, reaching, on_hip,
+    relaxed, relaxed, relaxed, waving, upright, calling, reaching, stretched, stretched, on_hip,
 )  # fmt: skip
 
 

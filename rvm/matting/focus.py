@@ -18,6 +18,15 @@ reference on a real clip of 720p (a woman and her dog) MAD was 7.8 so and 8.4 wi
 0.827; over 16 composites of 720p with people of an eighth of the frame at most, 2.60 and 2.68, but
 IoU 0.924 and 0.935: legs that are left alone as people drift out of the frame get lost sooner.
 
+People under a tenth of the frame gain by still larger pictures. With the weights of the eleventh
+run seven composites of 512x288 with people under 0.06 had a MAD of 4.7 on 512 pixels, 4.1 on 608
+and 3.9 on 704, six of 0.06 to 0.1 had 3.1, 2.7 and 2.6, and the woman with her dog at 252 rows 8.4,
+6.5 and 6.5 (IoU 0.825, 0.860 and 0.861), though pictures larger than the frame show nothing more;
+people of a sixth to a fifth had 4.5, 6.3 and 8.0. At 720p, where there is more to see, sixteen
+composites had 3.1, 2.8 and 2.6, and 2.35 on 832. Such a picture costs a CPU three times the usual
+one, so only `compact_quality` looks at them so there (`distant_side`), and GPUs, which hardly
+notice. A window is taken then only where it shows people more finely than that.
+
 What a frame's matte covers decides for the next frame; in torch, which must not wait for a GPU, for
 the one after that, but for a stream's first frames. (Over the same composites MAD was 10.8 with no
 focus at all, 6.0 with that of the frame before, 5.9 with torch's.) Each size is left later than it
@@ -41,7 +50,8 @@ from rvm.matting.window import Window, people_box, solid_samples, window_around
 if TYPE_CHECKING:
     from rvm.frame import ByteImage
 
-Focus = Literal["usual", "middle", "far"]
+Focus = Literal["usual", "middle", "far", "distant"]
+_Border = tuple[Focus, float, float]
 
 #: Long sides of the network's 16:9 picture for people half way off and for far ones; the usual one
 #: is the model's own. They are sizes and no factors, as people are of sizes.
@@ -52,6 +62,8 @@ _MIDDLE_FROM, _MIDDLE_UNTIL = 0.25, 0.28
 #: People below this share are far, if the manifest says nothing else.
 FAR_SHARE = 0.2
 _FAR_MARGIN = 0.04
+#: People below this share are distant, to a model or on a device that has a picture for them.
+DISTANT_SHARE, _DISTANT_MARGIN = 0.1, 0.025
 #: Less than this is nobody.
 _SOMEBODY = 0.002
 #: Of so many frames in a row without anybody, one is looked at closely, beginning with the first.
@@ -64,7 +76,7 @@ _FINER_FROM, _FINER_UNTIL = 1.2, 1.08
 #: A pixel over the network's pixel, side by side, beyond which nothing is gained. Over 1 nothing
 #: more is seen, but people are of a size that the network knows: on the woman with her dog at 252
 #: rows MAD was 7.1 so and 7.7 with 1, and over far people's composites of 288 rows it stayed 3.8.
-_FINEST = 1.5
+FINEST = 1.5
 #: Of what is found in a window by looking at all of the frame, so much has to be found through it.
 _HELD = 0.92
 
@@ -105,29 +117,6 @@ class Gaze:
 USUAL = Gaze()
 
 
-def gaze_after(now: Gaze, share: float, far_share: float = FAR_SHARE) -> Gaze:
-    """The gaze for the next frame.
-
-    Args:
-        now: the one of this frame.
-        share: what its matte covers, 0..1.
-        far_share: what people have to stay below to be far.
-    """
-    if share < _SOMEBODY:
-        return Gaze("far" if now.alone % _LOOK_EVERY == 0 else "usual", now.alone + 1)
-    if share < far_share + (_FAR_MARGIN if now.focus == "far" else 0.0):
-        return Gaze("far")
-    if share < (_MIDDLE_UNTIL if now.focus == "middle" else _MIDDLE_FROM):
-        return Gaze("middle")
-    return USUAL
-
-
-def focus_scale(focus: Focus, long_side: float) -> float:
-    """Side of the network's picture over the usual one, whose long side is `long_side`."""
-    larger = {"middle": MIDDLE_SIDE, "far": FAR_SIDE}.get(focus, 0)
-    return max(1.0, larger / long_side)
-
-
 @dataclass(frozen=True, slots=True)
 class FocusRule:
     """How the picture of one model follows the people in it.
@@ -135,19 +124,21 @@ class FocusRule:
     Attributes:
         side: the usual long side of its 16:9 picture.
         far_share: what people have to stay below to be far.
+        distant_side: long side of the picture for people below `DISTANT_SHARE`; 0 has none.
     """
 
     side: float
     far_share: float = FAR_SHARE
+    distant_side: int = 0
 
     def scale(self, gaze: Gaze) -> float:
         """Side of the network's picture over the usual one."""
-        return 1.0 if gaze.window else focus_scale(gaze.focus, self.side)
+        return 1.0 if gaze.window else self._side_of(gaze.focus) / self.side
 
     @property
     def scales(self) -> tuple[float, ...]:
         """Every value of `scale`."""
-        return tuple({focus_scale(focus, self.side): None for focus in get_args(Focus)})
+        return tuple({self._side_of(focus) / self.side: None for focus in get_args(Focus)})
 
     def after_share(self, gaze: Gaze, share: float) -> Gaze:
         """The gaze for the next frame, without a window.
@@ -156,7 +147,12 @@ class FocusRule:
             gaze: of this frame.
             share: what its matte covers, 0..1.
         """
-        return gaze_after(gaze, share, self.far_share)
+        if share < _SOMEBODY:
+            return Gaze("far" if gaze.alone % _LOOK_EVERY == 0 else "usual", gaze.alone + 1)
+        for focus, entered, left in self._borders:
+            if share < (left if gaze.focus == focus else entered):
+                return Gaze(focus)
+        return USUAL
 
     def after(self, gaze: Gaze, alpha: ByteImage, *, windows: bool = False) -> Gaze:
         """The gaze for the next frame.
@@ -167,22 +163,36 @@ class FocusRule:
             windows: whether the engine can look through one.
         """
         then = self.after_share(gaze, covered_share(alpha))
-        if not windows or then.focus != "far" or then.alone:
+        if not windows or then.focus not in ("far", "distant") or then.alone:
             return then
         frames = gaze.far_frames + 1
-        window = self._window(gaze, alpha) if frames > _SETTLED else None
+        window = self._window(gaze, then.focus, alpha) if frames > _SETTLED else None
         return replace(then, window=window, far_frames=frames)
 
-    def _window(self, gaze: Gaze, alpha: ByteImage) -> Window | None:
+    @property
+    def _borders(self) -> tuple[_Border, ...]:
+        """Of each size but the usual one: shares below which it is entered, and stays."""
+        far: _Border = ("far", self.far_share, self.far_share + _FAR_MARGIN)
+        middle: _Border = ("middle", _MIDDLE_FROM, _MIDDLE_UNTIL)
+        if not self.distant_side:
+            return far, middle
+        return ("distant", DISTANT_SHARE, DISTANT_SHARE + _DISTANT_MARGIN), far, middle
+
+    def _side_of(self, focus: Focus) -> float:
+        """Long side of the network's 16:9 picture of all of the frame."""
+        larger = {"middle": MIDDLE_SIDE, "far": FAR_SIDE, "distant": self.distant_side}
+        return max(self.side, larger.get(focus, 0))
+
+    def _window(self, gaze: Gaze, focus: Focus, alpha: ByteImage) -> Window | None:
         """The window for these far people; None where a picture of everything is as fine."""
         box, size = people_box(alpha), (alpha.shape[1], alpha.shape[0])
         if box is None:
             return None
         window = window_around(box, size, gaze.window)
-        finer = _fineness(window.area, self.side) / _fineness(alpha.size, FAR_SIDE)
+        finer = _fineness(window.area, self.side) / _fineness(alpha.size, self._side_of(focus))
         return window if finer > (_FINER_UNTIL if gaze.window else _FINER_FROM) else None
 
 
 def _fineness(pixels: int, long_side: float) -> float:
-    """Side of a pixel over that of the network's pixel, which shows so many; see `_FINEST`."""
-    return min(_FINEST, long_side * math.sqrt(9 / 16 / pixels))
+    """Side of a pixel over that of the network's pixel, which shows so many; see `FINEST`."""
+    return min(FINEST, long_side * math.sqrt(9 / 16 / pixels))

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from rvm.frame import Frame
     from rvm.matting.weights import ModelEntry
 
+#: Long side of the picture for distant people (see `rvm.matting.focus`) on a GPU.
+DISTANT_SIDE = 832
+
 
 class CompactModel(TorchModel):
     """See `rvm.network.compact` and, for the way to full size, `rvm.matting.refine`.
@@ -51,7 +54,8 @@ class CompactModel(TorchModel):
         self._ratio = ratio
         self._dtype = dtype
         if ratio is None:
-            self.focus = CompactContract.focus_rule(entry)
+            side = DISTANT_SIDE if device.type == "cuda" else 0
+            self.focus = CompactContract.focus_rule(entry, side)
 
     def layout(self, frame: Frame, scale: float) -> Layout:
         """See `TorchModel.layout`."""

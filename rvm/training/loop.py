@@ -104,9 +104,10 @@ class Trainer:
             self.learning.append(self.matcher)
             self.teacher = teacher.to(self.device)
         self.critic = Critic(self.device) if recipe.losses.adversarial else None
-        self.optimizer = make_optimizer(
-            self.model, list(self.learning[1:].parameters()), recipe.optimizer, recipe.weight_decay
-        )
+        heads = [*self.model.hints.parameters(), *self.learning[1:].parameters()]
+        known = {id(p) for p in heads}
+        network = [p for p in self.model.parameters() if id(p) not in known]
+        self.optimizer = make_optimizer(network, heads, recipe.optimizer, recipe.weight_decay)
         self._compute = Compute(self.model, recipe.losses, recipe.precision, recipe.compiled)
         self.step = 0
         self.frames_seen = 0
@@ -124,10 +125,11 @@ class Trainer:
     def train_step(self) -> dict[str, float]:
         """Draw one batch and take one step; returns the parts of the loss."""
         stage, _ = self.recipe.stage_at(self.step)
+        rates = self.recipe.learning_rate(self.step), self.recipe.heads_rate(self.step)
         for group in self.optimizer.param_groups:
-            group["lr"] = self.recipe.learning_rate(self.step)
+            group["lr"] = rates[group.get("beside", False)]
         batch = draw_batch(self.source, self.recipe, self.rank, self.step, self.device)
-        self.model.train()
+        self._set_training()
         loss, tensors = self._loss(batch, stage)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -203,8 +205,21 @@ class Trainer:
             order = (past.flip(1) if left % 2 else past).flatten(0, 1)
             order = order.contiguous(memory_format=torch.channels_last)
             state = self._compute.memory(order, state, frames)
-        self.model.train()
+        self._set_training()
         return state
+
+    def _set_training(self) -> None:
+        """Training mode, but for the norms where the recipe freezes their statistics.
+
+        A batch is a few sequences of nearly equal frames, and its statistics depend on what was
+        drawn beside a picture: for a network that is nearly there, noise. Frozen, it learns as what
+        it will be used as, and networks from one start may be averaged as they are.
+        """
+        self.model.train()
+        if self.recipe.norms == "frozen":
+            for module in self.model.modules():
+                if isinstance(module, nn.BatchNorm2d):
+                    module.eval()
 
     def _update_average(self) -> None:
         decay = min(self.recipe.ema_decay, (1 + self.step) / (10 + self.step))

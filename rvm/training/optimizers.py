@@ -85,25 +85,29 @@ def is_matrix(parameter: nn.Parameter) -> bool:
 
 
 def make_optimizer(
-    network: nn.Module, beside: list[nn.Parameter], name: str, weight_decay: float
+    network: list[nn.Parameter], beside: list[nn.Parameter], name: str, weight_decay: float
 ) -> torch.optim.Optimizer:
     """``name`` is "adamw" or "muon"; decay for weights, none for biases and norms.
 
-    ``beside`` are parameters that only training needs. Muon leaves them alone: the projections to
-    a teacher's features were learnt much slower with it.
+    ``beside`` are parameters that only training needs, in groups of their own (``beside`` = True).
+    Muon leaves them alone: the projections to a teacher's features were learnt much slower with it.
     """
     if name not in ("adamw", "muon"):
         raise ValueError(f"got optimizer {name!r}, expected adamw or muon")
-    parameters = [*network.parameters(), *beside]
-    turned = {id(p) for p in network.parameters() if name == "muon" and is_matrix(p)}
-    groups: list[dict[str, Any]] = [
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-        {
-            "params": [p for p in parameters if p.ndim > 1 and id(p) not in turned],
-            "weight_decay": weight_decay,
-        },
-    ]
+    turned = {id(p) for p in network if name == "muon" and is_matrix(p)}
+    plain = [p for p in network if id(p) not in turned]
+    groups = [*by_decay(plain, weight_decay), *by_decay(beside, weight_decay, beside=True)]
     if not turned:
         return torch.optim.AdamW(groups)
-    matrices = [p for p in parameters if id(p) in turned]
+    matrices = [p for p in network if id(p) in turned]
     return Muon([*groups, {"params": matrices, "weight_decay": weight_decay, "muon": True}])
+
+
+def by_decay(
+    parameters: list[nn.Parameter], weight_decay: float, **marks: bool
+) -> list[dict[str, Any]]:
+    """Groups of vectors, without decay, and of everything else; empty ones are left out."""
+    vectors = [p for p in parameters if p.ndim <= 1]
+    others = [p for p in parameters if p.ndim > 1]
+    groups = [(vectors, 0.0), (others, weight_decay)]
+    return [{"params": p, "weight_decay": decay, **marks} for p, decay in groups if p]

@@ -11,6 +11,9 @@ from rvm.network.compact import SIZE_MULTIPLE, CompactConfig
 from rvm.training.losses import LossWeights
 from rvm.training.sampling import Mixture
 
+HEADS_RATE = 5e-3
+"""Learning rate of the heads while they learn by themselves."""
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -51,6 +54,11 @@ class Recipe:
     ema_decay: float = 0.998
     optimizer: str = "adamw"
     """"adamw" or "muon"; see :mod:`rvm.training.optimizers`."""
+    heads_first: int = 0
+    """Steps in the beginning in which only those heads learn that files of weights do not hold:
+    hints and the projections to a teacher's features."""
+    norms: str = "batch"
+    """"batch": by the statistics of each batch; "frozen": by those that the network came with."""
     precision: str = "fp32"
     """"fp32" or "bf16" of the forward and backward pass; weights are always single precision."""
     compiled: bool = False
@@ -58,6 +66,10 @@ class Recipe:
     network: CompactConfig = field(default_factory=CompactConfig)
     losses: LossWeights = field(default_factory=LossWeights)
     mixture: Mixture = field(default_factory=Mixture)
+
+    def __post_init__(self) -> None:
+        if self.norms not in ("batch", "frozen"):
+            raise ValueError(f"got norms {self.norms!r}, expected batch or frozen")
 
     def stage_at(self, step: int) -> tuple[Stage, float]:
         """The stage of a step (from 0) and the share 0..1 of it that is done; the last for ever."""
@@ -68,10 +80,14 @@ class Recipe:
         return self.stages[-1], 1.0
 
     def learning_rate(self, step: int) -> float:
-        """Linear within each stage, after a linear warm-up."""
+        """Of the network: linear within each stage, after a linear warm-up, after the heads."""
         stage, done = self.stage_at(step)
         rate = stage.lr_start + (stage.lr_end - stage.lr_start) * done
-        return rate * min(1.0, (step + 1) / self.warmup_steps)
+        return rate * min(1.0, max(0, step + 1 - self.heads_first) / self.warmup_steps)
+
+    def heads_rate(self, step: int) -> float:
+        """Of the heads, see :attr:`heads_first`."""
+        return HEADS_RATE if step < self.heads_first else self.learning_rate(step)
 
     @property
     def steps(self) -> int:

@@ -30,7 +30,7 @@ PEOPLE_SHARE = 0.4
 PLACES_SHARE = 0.65
 """How often a background is one of the extra places, where there are any."""
 
-RENDERED_SHARE = 0.15
+RENDERED_SHARE = 0.2
 """How often a cut-out person is a rendered one, where there are any: seldom, as hair and cloth
 look less than real, but they bend down, sit and turn away more than anybody photographed."""
 
@@ -44,7 +44,11 @@ HEADLESS = (0.12, 0.5)
 """How much of a person is above the frame when the head is cut off."""
 
 STANDING = 1.7
-"""A person this much taller than wide is seen whole or nearly so."""
+"""A person this much taller than wide stands, seen whole or nearly so."""
+
+INSIDE = (0.01, 0.98)
+"""A box whose upper and lower edge lie between these shares of the picture's height cuts nobody
+off."""
 
 CLIP_SHARES = {"asl": 0.35, "overhead": 0.6}
 """How often a clip is drawn, by the first word of its name: the asl_ ones share one room."""
@@ -72,11 +76,14 @@ class Rarities:
     """A cut-out person is blurred by motion."""
     alike: float = 0.12
     """The place behind somebody has the colour of their hair or clothes (:func:`match_room`)."""
+    bent: float = 0.2
+    """Somebody whole who does not stand with closed arms, but bends, sits or stretches them out, is
+    seen from afar, as others are by :data:`FAR_SHARE`."""
     headless: float = 0.08
     """The upper edge of the frame cuts somebody's head off, as when they get up from their desk."""
 
 
-NOTHING_RARE = Rarities(0, 0, 0)
+NOTHING_RARE = Rarities(0, 0, 0, 0)
 """For what is measured on: it stays the same when something rare is added."""
 
 
@@ -297,12 +304,13 @@ class Sampler:
         rows, columns = still.alpha.shape
         left, top, right, bottom = still.box
         tall = bottom - top
-        whole = tall > STANDING * (right - left)
-        shares = (1.0, 0.55, 0.36, 0.24, 0.16) if whole else (1.0, 1.0, 0.8, 0.6, 0.5)
+        standing = tall > STANDING * (right - left)
+        shares = (1.0, 0.55, 0.36, 0.24, 0.16) if standing else (1.0, 1.0, 0.8, 0.6, 0.5)
         shown = float(rng.choice(shares, p=[0.22, 0.2, 0.24, 0.21, 0.13]))
         shown *= rng.uniform(0.9, 1.15)
         fill = rng.uniform(0.6, 1.0) if shown > 0.8 else rng.uniform(0.75, 1.0)
-        if whole and not natural and rng.random() < FAR_SHARE:
+        below_top, above_bottom = top >= INSIDE[0] * rows, bottom <= INSIDE[1] * rows
+        if not natural and self._seen_from_afar(rng, standing, below_top and above_bottom):
             shown, fill = 1.0, rng.uniform(0.25, 0.6)
         scale = height * fill / (tall * shown)
         if natural:  # keep most of the frame inside the picture, or show all of it, mirrored
@@ -315,9 +323,9 @@ class Sampler:
             if natural:  # the picture has to go on down to the frame's lower edge
                 head_y = max(head_y, height - (rows - top) * scale)
         if not natural:  # who is cut off by the picture's edge must be by the frame's
-            if bottom > 0.98 * rows:
+            if not above_bottom:
                 head_y = max(head_y, height - tall * scale + 1)
-            elif top < 0.01 * rows:
+            elif not below_top:
                 head_y = min(head_y, -0.02 * height)
         spread = 0.1 if natural else 0.26
         x = width * (0.5 + np.clip(rng.normal(0, spread), -0.45, 0.45))
@@ -325,6 +333,11 @@ class Sampler:
         angle = rng.normal(0, 3.0)
         anchor = ((left + right) / 2, float(top))
         return anchor, Placement(x, head_y, scale * stretch, scale / stretch, angle)
+
+    def _seen_from_afar(self, rng: Rng, standing: bool, whole: bool) -> bool:
+        if standing:
+            return bool(rng.random() < FAR_SHARE)
+        return whole and happens(rng, self._rarities.bent)
 
     @staticmethod
     def _cover(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,10 +13,13 @@ from rvm.errors import ModelError
 from rvm.evaluation.candidates import open_model
 from rvm.frame import RGB24, SRGB, Frame
 from rvm.matting import load_engine
-from rvm.matting.focus import Focus, Gaze, covered_share, focus_scale, gaze_after
+from rvm.matting.focus import Focus, FocusRule, Gaze, covered_share
 from rvm.matting.graph import GraphEngine
 from rvm.matting.weights import find_model
 from tests import synth_models
+
+RULE = FocusRule(352)
+FINE = FocusRule(352, far_share=0.3, distant_side=640)
 
 
 def test_the_share_is_counted_on_a_grid() -> None:
@@ -40,7 +43,7 @@ def test_the_share_is_counted_on_a_grid() -> None:
     ],
 )  # fmt: skip
 def test_a_size_is_left_later_than_it_is_entered(now: Focus, share: float, then: Focus) -> None:
-    assert gaze_after(Gaze(now, 5), share) == Gaze(then)
+    assert RULE.after_share(Gaze(now, 5), share) == Gaze(then)
 
 
 @pytest.mark.parametrize(("border", "first"), [(0.21, "middle"), (0.255, "usual")])
@@ -49,38 +52,64 @@ def test_whoever_walks_up_and_away_on_a_border_does_not_make_it_swing(
 ) -> None:
     gazes = [Gaze(first)]
     for share in border + 0.02 * np.sin(np.linspace(0, 60, 200)):
-        gazes.append(gaze_after(gazes[-1], float(share)))
+        gazes.append(RULE.after_share(gazes[-1], float(share)))
     assert sum(a != b for a, b in itertools.pairwise(gazes)) == 1
 
 
 def test_an_empty_room_is_looked_at_closely_now_and_again() -> None:
     gaze, closely = Gaze("usual"), []
     for number in range(30):
-        gaze = gaze_after(gaze, 0.0)
+        gaze = RULE.after_share(gaze, 0.0)
         closely += [number] * (gaze.focus == "far")
     assert closely == [0, 12, 24]
-    assert gaze_after(gaze, 0.4) == Gaze()
-    assert gaze_after(Gaze("middle"), 0.001) == Gaze("far", 1)
+    assert RULE.after_share(gaze, 0.4) == Gaze()
+    assert RULE.after_share(Gaze("middle"), 0.001) == Gaze("far", 1)
 
 
 def test_a_model_says_from_when_on_people_are_far() -> None:
-    assert gaze_after(Gaze(), 0.28, 0.3) == Gaze("far")
-    assert gaze_after(Gaze("far"), 0.33, 0.3) == Gaze("far")
-    assert gaze_after(Gaze("far"), 0.345, 0.3) == Gaze()
+    assert FINE.after_share(Gaze(), 0.28) == Gaze("far")
+    assert FINE.after_share(Gaze("far"), 0.33) == Gaze("far")
+    assert FINE.after_share(Gaze("far"), 0.345) == Gaze()
     fine: Any = load_engine("compact_quality", engine="onnxruntime", device="cpu", threads=1)
-    assert (fine._focus.side, fine._focus.far_share) == (352, 0.3)
+    assert fine._focus == FINE
+
+
+@pytest.mark.parametrize(
+    ("now", "share", "then"),
+    [
+        ("usual", 0.09, "distant"), ("far", 0.11, "far"), ("distant", 0.12, "distant"),
+        ("distant", 0.13, "far"), ("distant", 0.4, "usual"), ("usual", 0.003, "distant"),
+    ],
+)  # fmt: skip
+def test_whoever_is_farther_than_far_has_a_size_of_their_own(
+    now: Focus, share: float, then: Focus
+) -> None:
+    assert FINE.after_share(Gaze(now), share) == Gaze(then)
+
+
+def test_distant_people_have_no_window_that_shows_no_more_than_their_picture() -> None:
+    known = Gaze("distant", far_frames=20)
+    alpha = np.zeros((720, 1280), np.uint8)
+    alpha[200:520, 500:820] = 255  # with room around, a window of 448x448
+    assert FINE.after(known, alpha, windows=True).window is None
+    alpha[360:] = 0  # of 512x288, 1.4 times as fine as 640 pixels of all of the frame
+    window = FINE.after(known, alpha, windows=True).window
+    assert window is not None
+    assert FINE.scale(Gaze("distant", window=window)) == 1
+    assert FINE.scale(Gaze("distant")) == 640 / 352
 
 
 def test_sizes_are_those_that_people_are_met_at_whatever_the_models_own_is() -> None:
-    assert sides(352) == [352, 416, 512]
-    assert sides(512) == [512, 512, 512]
-    assert sides(640) == [640, 640, 640]
-    assert sides(256) == [256, 416, 512]
+    assert sides(FocusRule(352)) == [352, 416, 512]
+    assert sides(FocusRule(512)) == [512]
+    assert sides(FocusRule(640)) == [640]
+    assert sides(FocusRule(256)) == [256, 416, 512]
+    assert sides(FINE) == [352, 416, 512, 640]
 
 
-def sides(usual: int) -> list[int]:
+def sides(rule: FocusRule) -> list[int]:
     """Of the network's picture, from near to far."""
-    return [round(usual * focus_scale(focus, usual)) for focus in get_args(Focus)]
+    return [round(rule.side * scale) for scale in rule.scales]
 
 
 def picture_of(share: float) -> Frame:
@@ -101,7 +130,7 @@ def test_the_default_model_sees_far_people_larger_and_keeps_its_memory(engine_na
     if engine_name == "torch":  # reads it at the next step
         assert state.glances[0].value() == pytest.approx(share, abs=1e-6)
     else:
-        assert state.gaze == gaze_after(Gaze(), share)
+        assert state.gaze == RULE.after_share(Gaze(), share)
     sizes = []
     for focus in ("far", "middle", "usual"):
         object.__setattr__(state, "gaze", Gaze(focus))

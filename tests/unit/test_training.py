@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from rvm.network.compact import CompactConfig, CompactMatting, leaky_clamp
+from rvm.network.compact import CompactConfig, CompactMatting, leaky_clamp, zero_state
 from rvm.training import augmentation, losses, optimizers
 from rvm.training.compute import Batch, Compute
-from rvm.training.loop import Trainer, train
+from rvm.training.loop import Trainer, draw_batch, train
 from rvm.training.material import correct_with_mask, intersection_over_union, person_box
 from rvm.training.recipe import Recipe, Stage, recipe_from_dict
 from rvm.training.sampling import Mixture, Sequence, blend, flip
@@ -210,7 +210,7 @@ def test_orthogonal_evens_out_singular_values() -> None:
 def test_muon_moves_matrices_by_as_much_as_adamw_would() -> None:
     conv, norm = torch.nn.Conv2d(8, 16, 3), torch.nn.BatchNorm2d(16)
     model, before = torch.nn.Sequential(conv, norm), conv.weight.detach().clone()
-    optimizer = optimizers.make_optimizer(model, [], "muon", weight_decay=0.0)
+    optimizer = optimizers.make_optimizer(list(model.parameters()), [], "muon", weight_decay=0.0)
     for group in optimizer.param_groups:
         group["lr"] = 1e-2
     torch.manual_seed(0)
@@ -223,18 +223,19 @@ def test_muon_moves_matrices_by_as_much_as_adamw_would() -> None:
     assert optimizer.state[scale].keys() == {"step", "exp_avg", "exp_avg_sq"}
     assert optimizer.state[dense].keys() == {"step", "momentum"}
     with pytest.raises(ValueError, match="adamw or muon"):
-        optimizers.make_optimizer(model, [], "sgd", 0.0)
+        optimizers.make_optimizer(list(model.parameters()), [], "sgd", 0.0)
 
 
 def test_muon_leaves_single_planes_and_what_stands_beside_to_adamw() -> None:
     plane = torch.nn.Conv2d(8, 1, 3)
     dense, beside = torch.nn.Conv2d(8, 16, 3), torch.nn.Conv2d(16, 32, 1)
-    model = torch.nn.ModuleList([plane, dense])
-    groups = optimizers.make_optimizer(model, list(beside.parameters()), "muon", 0.1).param_groups
+    network = [*plane.parameters(), *dense.parameters()]
+    groups = optimizers.make_optimizer(network, [*beside.parameters()], "muon", 0.1).param_groups
     shapes = [sorted(p.ndim for p in group["params"]) for group in groups]
-    assert shapes == [[1, 1, 1], [4, 4], [4]]
-    assert [group["muon"] for group in groups] == [False, False, True]
-    assert [group["weight_decay"] for group in groups] == [0.0, 0.1, 0.1]
+    assert shapes == [[1, 1], [4], [1], [4], [4]]
+    assert [group["muon"] for group in groups] == [False] * 4 + [True]
+    assert [group.get("beside", False) for group in groups] == [False, False, True, True, False]
+    assert [group["weight_decay"] for group in groups] == [0.0, 0.1, 0.0, 0.1, 0.1]
 
 
 def test_half_precision_and_the_compiler_change_little(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -288,6 +289,45 @@ def test_a_discriminator_learns_beside_the_network_and_is_saved_with_it(tmp_path
     ours, theirs = trainer.critic.network.state_dict(), resumed.critic.network.state_dict()
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
     assert Trainer(tiny_recipe(2), Discs()).critic is None
+
+
+def test_heads_learn_by_themselves_first_while_the_network_stays() -> None:
+    recipe = dataclasses.replace(tiny_recipe(8), heads_first=3, warmup_steps=2)
+    assert [recipe.learning_rate(step) for step in range(3)] == [0, 0, 0]
+    assert recipe.learning_rate(3) == pytest.approx(0.5 * (1e-3 - 9e-4 * 3 / 8))
+    trainer = Trainer(recipe, Discs())
+    weights = dict(trainer.model.named_parameters())
+    before = {name: tensor.detach().clone() for name, tensor in weights.items()}
+
+    def moved() -> set[str]:
+        return {name for name in weights if not torch.equal(weights[name], before[name])}
+
+    for _ in range(3):
+        trainer.train_step()
+    assert moved() == {f"hints.{n}.{kind}" for n in range(4) for kind in ("weight", "bias")}
+    trainer.train_step()
+    assert {"stem.0.weight", "head.out.bias"} < moved()
+
+
+def test_frozen_norms_keep_their_statistics_and_what_a_picture_costs_hangs_on_it_alone() -> None:
+    recipe = dataclasses.replace(tiny_recipe(4), norms="frozen")
+    trainer = Trainer(recipe, Discs())
+    mean = "stem.1.running_mean"
+    for _ in range(2):
+        trainer.train_step()
+    assert float(trainer.model.state_dict()[mean].abs().max()) == 0
+    assert trainer.model.training
+    batch = draw_batch(Discs(), recipe, 0, 0, torch.device("cpu"))
+    small = batch.rgb[..., ::2, ::2].contiguous()
+    with torch.no_grad():
+        together = trainer.model(small, zero_state(), 2).pha
+        alone = trainer.model(small[:2], zero_state(), 2).pha
+    assert torch.allclose(together[:2], alone, atol=1e-5)
+    moving = Trainer(tiny_recipe(4), Discs())
+    moving.train_step()
+    assert float(moving.model.state_dict()[mean].abs().max()) > 0
+    with pytest.raises(ValueError, match="batch or frozen"):
+        dataclasses.replace(recipe, norms="none")
 
 
 def test_a_run_can_start_from_other_weights() -> None:

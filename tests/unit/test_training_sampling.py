@@ -152,7 +152,7 @@ def test_moments_of_an_exposure_lie_on_a_line_around_the_frames_place() -> None:
 def test_somebody_who_moves_fast_has_a_soft_outline() -> None:
     soft = []
     for share in (0.0, 1.0):
-        sampler = Sampler(material([], False), Mixture(), Rarities(share, 0, 0))
+        sampler = Sampler(material([], False), Mixture(), Rarities(share, 0, 0, 0))
         drawn = [
             sampler._cutout(np.random.default_rng(s), sampler.material.masked[0], 2, (352, 192))
             for s in range(8)
@@ -169,7 +169,7 @@ def test_what_is_measured_on_stays_the_same_when_something_rare_is_added(
     drawn = [measured_on(np.random.default_rng(seed), 2, SIZE) for seed in range(8)]
     with monkeypatch.context() as patched:  # a sampler that knows of nothing rare
         patched.setattr(sampling, "happens", lambda *_: False)
-        ignorant = Sampler(material([], False), Mixture(), Rarities(1, 1, 1)).still_composite
+        ignorant = Sampler(material([], False), Mixture(), Rarities(1, 1, 1, 1)).still_composite
         for seed, sequence in enumerate(drawn):
             again = ignorant(np.random.default_rng(seed), 2, SIZE)
             assert np.array_equal(again.rgb, sequence.rgb)
@@ -182,7 +182,7 @@ def test_what_is_measured_on_stays_the_same_when_something_rare_is_added(
 
 def test_a_head_above_the_frame_leaves_the_body_in_it() -> None:
     standing = still(400, 120, (40, 20, 80, 390), 200)
-    sampler = Sampler(material([], False), Mixture(), Rarities(0, 0, headless=1))
+    sampler = Sampler(material([], False), Mixture(), Rarities(0, 0, 0, headless=1))
     for seed in range(40):
         place = sampler._frame_person(np.random.default_rng(seed), standing, SIZE, natural=False)[1]
         cut = -place.y / (370 * np.sqrt(place.scale_x * place.scale_y))
@@ -191,7 +191,7 @@ def test_a_head_above_the_frame_leaves_the_body_in_it() -> None:
 
 def test_a_real_picture_goes_on_to_the_lower_edge_where_it_is_moved_up_for_that() -> None:
     standing = still(400, 120, (40, 20, 80, 390), 200)
-    sampler = Sampler(material([], False), Mixture(), Rarities(0, 0, headless=1))
+    sampler = Sampler(material([], False), Mixture(), Rarities(0, 0, 0, headless=1))
     cut = 0
     for seed in range(40):
         rng = np.random.default_rng(seed)
@@ -200,6 +200,22 @@ def test_a_real_picture_goes_on_to_the_lower_edge_where_it_is_moved_up_for_that(
         scale = np.sqrt(place.scale_x * place.scale_y)  # without the stretch
         assert place.y + 380 * scale >= SIZE[1] - 0.01
     assert cut >= 20
+
+
+@pytest.mark.parametrize(
+    ("box", "whole"), [((10, 30, 170, 170), True), ((10, 30, 170, 200), False)]
+)
+def test_whoever_stretches_their_arms_out_is_seen_from_afar_where_nothing_cuts_them_off(
+    box: tuple[int, int, int, int], whole: bool
+) -> None:
+    somebody = still(200, 180, box, 220)
+    sampler = Sampler(material([somebody], False), Mixture(), Rarities(0, 0, bent=1, headless=0))
+    heights = []
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        _, start = sampler._frame_person(rng, somebody, SIZE, natural=False)
+        heights.append((box[3] - box[1]) * start.scale_y / SIZE[1])
+    assert (min(heights) < 0.4) == (max(heights) < 0.75) == whole
 
 
 def test_a_place_takes_the_colour_of_what_somebody_wears() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from rvm.errors import UsageError
 from rvm.frame import Matte
 from rvm.matting.contracts.base import Array, Contract, Ports
-from rvm.matting.focus import FAR_SHARE, FocusRule
+from rvm.matting.focus import FAR_SHARE, FINEST, FocusRule
 from rvm.matting.guide import guided_coefficients
 from rvm.matting.picture import write_picture
 from rvm.matting.refine import Scratch, finite, guided_alpha, luma_guide, match_luma
@@ -86,10 +86,16 @@ class CompactContract(Contract):
         return (entry and entry.long_side) or cls.default_long_side
 
     @classmethod
-    def focus_rule(cls, entry: ModelEntry | None) -> FocusRule:
-        """How the picture follows the people where neither user nor graph fixes its size."""
+    def focus_rule(cls, entry: ModelEntry | None, distant_side: int = 0) -> FocusRule:
+        """How the picture follows the people where neither user nor graph fixes its size.
+
+        Args:
+            entry: what the manifest says of the model.
+            distant_side: see `FocusRule`, at least.
+        """
         far_share = (entry and entry.far_share) or FAR_SHARE
-        return FocusRule(cls.usual_side(entry), far_share)
+        distant_side = max(distant_side, (entry and entry.distant_side) or 0)
+        return FocusRule(cls.usual_side(entry), far_share, distant_side)
 
     def seen_size(self, frame: Frame) -> tuple[int, int]:
         """See `Contract.seen_size`."""
@@ -155,10 +161,10 @@ def compact_size(
     """(width, height) of a compact network's picture, both multiples of `multiple`.
 
     Without a ratio: as many pixels as a 16:9 picture of that long side has, in the frame's own
-    aspect, so that every aspect costs the same; and not more than the frame itself.
+    aspect, so that every aspect costs the same; and not much more than the frame itself.
     """
     if ratio is None:
-        ratio = min(1.0, long_side * (9 / 16 / (width * height)) ** 0.5)
+        ratio = min(FINEST, long_side * (9 / 16 / (width * height)) ** 0.5)
 
     def to_multiple(side: int) -> int:
         return max(multiple, round(side * ratio / multiple) * multiple)
