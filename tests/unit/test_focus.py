@@ -77,8 +77,9 @@ def test_a_model_says_from_when_on_people_are_far() -> None:
 @pytest.mark.parametrize(
     ("now", "share", "then"),
     [
-        ("usual", 0.09, "distant"), ("far", 0.11, "far"), ("distant", 0.12, "distant"),
-        ("distant", 0.13, "far"), ("distant", 0.4, "usual"), ("usual", 0.003, "distant"),
+        ("far", 0.09, "distant"), ("far", 0.11, "far"), ("distant", 0.12, "distant"),
+        ("distant", 0.13, "far"), ("distant", 0.4, "usual"), ("usual", 0.003, "far"),
+        ("middle", 0.05, "far"),
     ],
 )  # fmt: skip
 def test_whoever_is_farther_than_far_has_a_size_of_their_own(
@@ -132,14 +133,19 @@ def test_the_default_model_sees_far_people_larger_and_keeps_its_memory(engine_na
     else:
         assert state.gaze == RULE.after_share(Gaze(), share)
     sizes = []
-    for focus in ("far", "middle", "usual"):
+    for focus in ("far", "middle", "usual", "distant"):
         object.__setattr__(state, "gaze", Gaze(focus))
         object.__setattr__(state, "glances", ())
         matte, state = engine.step(frame, state)
         assert matte.alpha.shape == (360, 640)
         sizes.append(tuple(state.tensors[0].shape)[2:])
-    # A quarter of 512x288, 416x224 and 352x192.
-    assert sizes == [(72, 128), (56, 104), (48, 88)]
+    # A quarter of 512x288, 416x224 and 352x192, and in torch of 832x480.
+    assert sizes == [
+        (72, 128),
+        (56, 104),
+        (48, 88),
+        (120, 208) if engine_name == "torch" else (48, 88),
+    ]
 
 
 def test_a_size_that_the_user_chose_stays(tmp_path: Path) -> None:
