@@ -31,7 +31,7 @@ from rvm.matting.refine import Scratch, guided_alpha, luma_guide
 from rvm.threads import thread_shares
 
 WIDTH, HEIGHT = 1920, 1080
-SIDES = (512, 416, 352, 288)
+SIDES = (640, 512, 416, 352)
 
 
 def reference_step(path: Path, threads: int) -> Callable[[], object]:
