@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 Tensors = tuple[Tensor, ...]
 Shape = tuple[int, ...]
 #: Graphs that are kept: the sizes that the governor and the people in the picture move between.
-KEPT_GRAPHS = 6
+KEPT_GRAPHS = 8
 #: Layouts that are remembered as having come once.
 _REMEMBERED = 32
 #: Runs before a capture: libraries choose algorithms and make workspaces, which no graph may do.

@@ -37,7 +37,7 @@ _DTYPES: dict[str, np.dtype[Any]] = {
     "tensor(uint8)": np.dtype(np.uint8),
 }
 #: Sizes whose sessions are kept: those that the governor and the people's size move between.
-_KEPT_GRAPHS = 6
+_KEPT_GRAPHS = 8
 _ERRORS_ONLY = 3
 _NOTHING = 4
 

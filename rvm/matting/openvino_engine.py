@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 _TELEMETRY = "openvino_telemetry"
 #: Sizes that stay compiled: those that the governor, the people's size and windows move between.
-_KEPT_GRAPHS = 6
+_KEPT_GRAPHS = 8
 
 
 @contextmanager
