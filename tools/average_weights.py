@@ -1,7 +1,7 @@
 """Let a run go on from the mean of what it reached and what it began with.
 
     RVM_TRAIN_DATA=DIR python tools/average_weights.py RUN/last.pt --older WEIGHTS.safetensors \\
-        --cache CACHE --extra EXTRA
+        --cache CACHE --extra EXTRA [--beside OTHER-RUN/last.pt 0.3]
 
 Network and moving average of the checkpoint become the mean (`rvm.training.soup`); optimiser, hints
 and step stay, so that `tools/train.py` goes on with the next stage of its recipe. What was there
@@ -24,7 +24,7 @@ from rvm.network.compact_export import load_weights
 from rvm.training.loop import averaged_network
 from rvm.training.material import Material
 from rvm.training.sampling import Mixture, Sampler
-from rvm.training.soup import mixed, settle_norms
+from rvm.training.soup import mixed_all, settle_norms
 
 BATCHES, BATCH = 24, 4
 SIZE = (352, 192)
@@ -45,6 +45,14 @@ def main() -> None:
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("--older", type=Path, required=True, help=".safetensors it began with")
     parser.add_argument("--share", type=float, default=0.5, help="of the newer weights")
+    parser.add_argument(
+        "--beside",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("CHECKPOINT", "SHARE"),
+        help="another run from the same start",
+    )
     parser.add_argument("--data", default=os.environ.get("RVM_TRAIN_DATA"))
     parser.add_argument("--cache", type=Path, required=True)
     parser.add_argument("--extra", type=Path)
@@ -52,7 +60,11 @@ def main() -> None:
     if args.data is None:
         parser.error("name the data root with --data or RVM_TRAIN_DATA")
     content = torch.load(args.checkpoint, map_location="cpu", weights_only=True)
-    network = mixed(averaged_network(content), load_weights(args.older), args.share)
+    runs = [(averaged_network(content), args.share)]
+    for path, share in args.beside:
+        other = torch.load(path, map_location="cpu", weights_only=True)
+        runs.append((averaged_network(other), float(share)))
+    network = mixed_all(load_weights(args.older), runs)
     material = Material(Path(args.data), args.cache, extra=args.extra)
     settle_norms(network, pictures(Sampler(material, Mixture())))
     for name, tensor in network.state_dict().items():

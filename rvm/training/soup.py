@@ -1,4 +1,4 @@
-"""The mean of two networks of one family: what a run reached, and what it began with.
+"""The mean of networks of one family: what runs reached, and what they began with.
 
 Weights that were trained on from the same start lie in one valley of the loss, and what lies
 between them is often better than both, above all on what one of them has forgotten (Wortsman et
@@ -8,7 +8,7 @@ increasing inference time", ICML 2022).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -43,6 +43,24 @@ def mixed(newer: CompactMatting, older: CompactMatting, share: float) -> Compact
             norm.weight.mul_(share)
             norm.bias.mul_(share)
     return result.eval()
+
+
+def mixed_all(
+    older: CompactMatting, newer: Sequence[tuple[CompactMatting, float]]
+) -> CompactMatting:
+    """The mean of several runs from one start, each with its share, and of that start for the rest.
+
+    Raises:
+        ValueError: there is no run, a share is not above 0, or they are more than 1 together.
+    """
+    held = 1 - sum(share for _, share in newer)
+    if not newer or held < -1e-9 or any(share <= 0 for _, share in newer):
+        raise ValueError(f"got shares {[share for _, share in newer]}, expected at most 1 in all")
+    result, held = older, max(held, 0.0)
+    for network, share in newer:
+        held += share
+        result = mixed(network, result, min(1.0, share / held))
+    return result
 
 
 @torch.no_grad()

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from rvm.network.compact import CompactConfig, CompactMatting, zero_state
-from rvm.training.soup import mixed, settle_norms
+from rvm.training.soup import mixed, mixed_all, settle_norms
 
 WIDTHS, DECODER = (8, 8, 16, 16, 16), (8, 8, 8, 16, 16)
 
@@ -43,6 +43,19 @@ def test_between_them_every_weight_is_the_mean() -> None:
     assert torch.allclose(middle[lacking], 0.25 * ours[lacking])
     with pytest.raises(ValueError, match="expected 0"):
         mixed(deep, shallow, 1.5)
+
+
+def test_several_runs_have_their_shares_and_what_they_began_with_the_rest() -> None:
+    nets = [network((1, 1, 1, 1), seed) for seed in range(3)]
+    name = "up1.gru.gates_pw.weight"
+    start, first, second = (net.state_dict()[name] for net in nets)
+    soup = mixed_all(nets[0], [(nets[1], 0.4), (nets[2], 0.3)]).state_dict()[name]
+    assert torch.allclose(soup, 0.3 * start + 0.4 * first + 0.3 * second, atol=1e-6)
+    halves = mixed_all(nets[0], [(nets[1], 0.5), (nets[2], 0.5)]).state_dict()[name]
+    assert torch.allclose(halves, 0.5 * first + 0.5 * second, atol=1e-6)
+    for shares in ([], [(nets[1], 0.7), (nets[2], 0.4)], [(nets[1], -0.1)]):
+        with pytest.raises(ValueError, match="at most 1"):
+            mixed_all(nets[0], shares)
 
 
 def test_statistics_become_those_of_the_pictures() -> None:
