@@ -225,7 +225,7 @@ class TestGraphEngines:
         matte, _ = engine.step(frame, state)
         assert matte.alpha.min() == matte.alpha.max() == 112  # (1/2 + 3/8) * ... = 112.07
         assert matte.foreground_residual is not None
-        assert matte.foreground_residual.shape == (32, 32, 3)  # half of 64x64
+        assert matte.foreground_residual.shape == (32, 48, 3)  # half of 96x64, the frame enlarged
         np.testing.assert_allclose(matte.foreground_residual, 0.25)
 
     def test_values_that_are_no_numbers_do_not_last(

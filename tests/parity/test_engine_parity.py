@@ -98,7 +98,7 @@ def test_the_compact_network_is_the_same_on_every_engine(
     export_lean(network, tmp_path / "lean.onnx")
     save_weights(network, tmp_path / "compact.safetensors")
     engines = [
-        load_engine(tmp_path / file, engine=engine, device="cpu", threads=1)
+        load_engine(tmp_path / file, engine=engine, device="cpu", threads=1, downsample_ratio=1.0)
         for file, engine in (
             ("core.onnx", "onnxruntime"),
             ("core.onnx", "openvino"),

@@ -13,6 +13,7 @@ from rvm.errors import ModelError
 from rvm.evaluation.candidates import open_model
 from rvm.frame import RGB24, SRGB, Frame
 from rvm.matting import load_engine
+from rvm.matting.contracts.compact import compact_size
 from rvm.matting.focus import Focus, FocusRule, Gaze, covered_share
 from rvm.matting.graph import GraphEngine
 from rvm.matting.weights import find_model
@@ -111,6 +112,13 @@ def test_sizes_are_those_that_people_are_met_at_whatever_the_models_own_is() -> 
 def sides(rule: FocusRule) -> list[int]:
     """Of the network's picture, from near to far."""
     return [round(rule.side * scale) for scale in rule.scales]
+
+
+def test_a_small_frame_is_enlarged_for_the_network_but_not_without_end() -> None:
+    assert compact_size(1280, 720, None, 352) == (352, 192)
+    assert compact_size(448, 252, None, 512) == (512, 288)
+    assert compact_size(320, 180, None, 640) == (480, 256)  # 1.5 times, to multiples of 32
+    assert compact_size(320, 180, 1.0, 640) == (320, 192)  # what the user asks for stays
 
 
 def picture_of(share: float) -> Frame:
