@@ -23,8 +23,9 @@ import numpy as np
 import onnxruntime as ort
 
 from rvm.device import choose_threads
-from rvm.evaluation.candidates import Float32, open_session, small_size
+from rvm.evaluation.candidates import Float32, open_session
 from rvm.frame import YUV420P, Frame
+from rvm.matting.contracts.compact import compact_size
 from rvm.matting.guide import guided_coefficients
 from rvm.matting.picture import write_picture
 from rvm.matting.refine import Scratch, guided_alpha, luma_guide
@@ -62,7 +63,7 @@ def compact_step(path: Path, side: int, threads: int) -> tuple[Callable[[], obje
     session = open_session(path, threads)
     frame = noise_frame()
     guide, scratch = luma_guide(frame), Scratch()
-    width, height = small_size(WIDTH, HEIGHT, side)
+    width, height = compact_size(WIDTH, HEIGHT, None, side)
     names = ["matte_planes", "fgr_residual", "r1o", "r2o", "r3o", "r4o"]
     state = [np.zeros((1, 1, 1, 1), np.float32)] * 4
     src = np.empty((1, 3, height, width), np.float32)

@@ -22,8 +22,9 @@ import numpy as np
 import numpy.typing as npt
 
 from rvm.evaluation import sets
-from rvm.evaluation.candidates import Compact, planar, small_size
+from rvm.evaluation.candidates import Compact, planar
 from rvm.evaluation.metrics import mad
+from rvm.matting.contracts.compact import compact_size
 from rvm.network.manifest_entry import entry, put_entries
 from rvm.training.int8 import PARTS, Feeds, quantise, record_feeds
 from rvm.training.material import Clip, Material
@@ -37,7 +38,7 @@ JUDGED_FRAMES = 4
 def small_frames(clip: Clip, side: int) -> Iterator[npt.NDArray[np.float32]]:
     """A few frames of a clip as the network sees them."""
     height, width = clip.rgb.shape[1:3]
-    size = small_size(width, height, side)
+    size = compact_size(width, height, None, side)
     for index in range(0, len(clip.rgb), CALIBRATION_STRIDE)[:CALIBRATION_FRAMES]:
         small = cv2.resize(clip.rgb[index], size, interpolation=cv2.INTER_AREA)
         yield planar(np.asarray(small, np.uint8))

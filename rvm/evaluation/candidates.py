@@ -6,7 +6,6 @@ Peers are driven as their users drive them: RGB, plain bilinear resize to the ne
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
@@ -16,13 +15,13 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
 
+from rvm.matting.contracts.compact import compact_size
 from rvm.matting.guide import guided_coefficients
 from rvm.matting.matter import Matter
 
 UInt8 = npt.NDArray[np.uint8]
 Float32 = npt.NDArray[np.float32]
 
-SIZE_MULTIPLE = 32
 LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
 SINET_MEAN = np.array([102.890434, 111.25247, 126.91212], np.float32)
 SINET_STD = np.array([62.93292, 62.82138, 66.355705], np.float32) * 255
@@ -49,20 +48,6 @@ def planar(rgb: UInt8) -> Float32:
     """[H,W,3] uint8 -> [1,3,H,W] float 0..1."""
     scaled = rgb.transpose(2, 0, 1)[None].astype(np.float32, order="C") / np.float32(255)
     return np.asarray(scaled, np.float32)
-
-
-def small_size(width: int, height: int, long_side: int) -> tuple[int, int]:
-    """(width, height) of the compact network's input for a frame, multiples of 32.
-
-    About as many pixels as a 16:9 picture of that long side has, and not more than the frame has:
-    the rule of the engines that run it.
-    """
-    ratio = min(1.0, long_side * math.sqrt(9 / 16 / (width * height)))
-
-    def fit(side: int) -> int:
-        return max(SIZE_MULTIPLE, round(side * ratio / SIZE_MULTIPLE) * SIZE_MULTIPLE)
-
-    return fit(width), fit(height)
 
 
 class Reference:
@@ -104,7 +89,9 @@ class Compact:
         """[H,W,3] -> [H,W]."""
         height, width = rgb.shape[:2]
         small = cv2.resize(
-            rgb, small_size(width, height, self._long_side), interpolation=cv2.INTER_AREA
+            rgb,
+            compact_size(width, height, None, self._long_side),
+            interpolation=cv2.INTER_AREA,
         )
         feeds = {f"r{i + 1}i": s for i, s in enumerate(self._state)}
         feeds["src_small"] = planar(np.asarray(small, np.uint8))

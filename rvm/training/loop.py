@@ -104,9 +104,9 @@ class Trainer:
             self.learning.append(self.matcher)
             self.teacher = teacher.to(self.device)
         self.critic = Critic(self.device) if recipe.losses.adversarial else None
+        named = self.model.named_parameters()
+        network = [p for name, p in named if not name.startswith("hints.")]
         heads = [*self.model.hints.parameters(), *self.learning[1:].parameters()]
-        known = {id(p) for p in heads}
-        network = [p for p in self.model.parameters() if id(p) not in known]
         self.optimizer = make_optimizer(network, heads, recipe.optimizer, recipe.weight_decay)
         self._compute = Compute(self.model, recipe.losses, recipe.precision, recipe.compiled)
         self.step = 0
@@ -125,9 +125,9 @@ class Trainer:
     def train_step(self) -> dict[str, float]:
         """Draw one batch and take one step; returns the parts of the loss."""
         stage, _ = self.recipe.stage_at(self.step)
-        rates = self.recipe.learning_rate(self.step), self.recipe.heads_rate(self.step)
+        rate, heads_rate = self.recipe.learning_rate(self.step), self.recipe.heads_rate(self.step)
         for group in self.optimizer.param_groups:
-            group["lr"] = rates[group.get("beside", False)]
+            group["lr"] = heads_rate if group.get("beside") else rate
         batch = draw_batch(self.source, self.recipe, self.rank, self.step, self.device)
         self._set_training()
         loss, tensors = self._loss(batch, stage)

@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from rvm.evaluation import sheets
-from rvm.evaluation.candidates import Compact, Folder, open_model, small_size
+from rvm.evaluation.candidates import Compact, Folder, open_model
 from rvm.evaluation.sets import Example
+from rvm.matting.contracts.compact import compact_size
 from rvm.network.compact import CompactConfig, CompactMatting, refine, zero_state
 from rvm.network.compact_export import export_core
 
@@ -29,7 +30,7 @@ from rvm.network.compact_export import export_core
 def test_small_sizes_are_multiples_of_32(
     frame: tuple[int, int], long_side: int, small: tuple[int, int]
 ) -> None:
-    assert small_size(*frame, long_side) == small
+    assert compact_size(*frame, None, long_side) == small
 
 
 def test_the_compact_candidate_refines_as_the_network_does(tmp_path: Path) -> None:
