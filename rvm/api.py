@@ -315,7 +315,7 @@ def run_stages(
             source.close()
             source = in_software()
             undo.callback(source.close)
-        matter.prepare(source.info.width, source.info.height)
+        matter.prepare(source.info.width, source.info.height, source.info.colour)
         compositor = make_compositor(
             look.background, blur_strength=look.blur_strength, linear_light=look.linear_light,
             device=device, decode_on_device=decode_background,

@@ -86,7 +86,7 @@ def _run(source: Source, seconds: float | None, how: dict[str, Any]) -> tuple[Re
 
     matter = Matter(**how)
     matter.warm_up()
-    matter.prepare(source.info.width, source.info.height)
+    matter.prepare(source.info.width, source.info.height, source.info.colour)
     device = matter.info.device if matter.info.engine == "torch" else "cpu"
     compositor = make_compositor(_BACKGROUND, device=device)
     pipeline = Pipeline(source, matter, compositor, NullSink(), limits=Limits(seconds=seconds))

@@ -10,7 +10,7 @@ import numpy as np
 
 from rvm.closing import Closing
 from rvm.errors import ModelError, UsageError
-from rvm.frame import RGB24, SRGB, YUV420P, ByteImage, Composite, Frame, Matte
+from rvm.frame import RGB24, SRGB, YUV420P, ByteImage, ColourTags, Composite, Frame, Matte
 from rvm.matting import load_engine
 from rvm.matting.scene_cut import SceneCut
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 #: Of a camera: (width, height).
 _USUAL_SIZE = (1280, 720)
+_UNTAGGED = ColourTags()
 
 
 class Matter(Closing):
@@ -128,14 +129,14 @@ class Matter(Closing):
         if self._cuts is not None:
             self._cuts.forget()
 
-    def prepare(self, width: int, height: int) -> None:
-        """Let the engine make what belongs to frames of this size before the first one comes.
+    def prepare(self, width: int, height: int, colour: ColourTags = _UNTAGGED) -> None:
+        """Let the engine make what belongs to frames of this size and colour before the first one.
 
         A model that does not take the grey picture used for it is prepared by its first frame, as
         always.
         """
         with contextlib.suppress(ModelError, UsageError):
-            self._engine.prepare(_grey(width, height))
+            self._engine.prepare(_grey(width, height, colour))
 
     def warm_up(self) -> None:
         """Let the engine make what it makes at the first frame; nothing is remembered or counted.
@@ -181,9 +182,9 @@ def _as_frame(picture: ByteImage) -> Frame:
     return Frame((plane,), RGB24, width, height, None, Fraction(1, 1000), 0, SRGB)
 
 
-def _grey(width: int, height: int) -> Frame:
-    shapes = YUV420P.plane_shapes(width, height)
-    return Frame(tuple(np.full(shape, 128, np.uint8) for shape in shapes), YUV420P, width, height)
+def _grey(width: int, height: int, colour: ColourTags = _UNTAGGED) -> Frame:
+    planes = tuple(np.full(s, 128, np.uint8) for s in YUV420P.plane_shapes(width, height))
+    return Frame(planes, YUV420P, width, height, colour=colour)
 
 
 def _to_numpy(plane: Any) -> Any:

@@ -17,6 +17,7 @@ from rvm.gpu.graphs import CudaCapturer, Layout, Tensors  # noqa: E402
 from rvm.matting import load_engine  # noqa: E402
 from rvm.matting.base import EngineInfo  # noqa: E402
 from rvm.matting.focus import Focus, FocusRule, Gaze  # noqa: E402
+from rvm.matting.matter import Matter  # noqa: E402
 from rvm.matting.torch_compact import CompactModel  # noqa: E402
 from rvm.matting.torch_engine import TorchEngine, TorchModel  # noqa: E402
 from rvm.matting.torch_reference import RvmModel  # noqa: E402
@@ -223,6 +224,19 @@ def test_every_size_is_captured_before_the_first_frame_where_that_was_asked_for(
     assert capturer.attempts == 3
     plain = engine_of(model_of("compact"))
     plain.prepare(frame_of(0, size=(640, 384)))  # nothing to make, and no harm
+
+
+@pytest.mark.parametrize(("name", "colour"), FRAMES)
+def test_what_is_captured_beforehand_fits_the_colour_that_comes(
+    name: str, colour: ColourTags
+) -> None:
+    capturer = FakeCapturer()
+    matter = Matter(engine=engine_of(model_of("compact"), capturer))
+    matter.prepare(96, 64, colour)
+    assert capturer.attempts == 1
+    for seed in range(3):
+        matter.step(frame_of(seed, name, colour))
+    assert capturer.attempts == 1
 
 
 def test_the_size_follows_the_people_a_frame_late_but_at_once_in_the_beginning() -> None:
