@@ -1,10 +1,10 @@
 """Write a model card from measured results; every figure in it comes out of the files given.
 
-    python tools/model_card.py --log RUN/log.jsonl --notes NOTES.md --name compact --models models
+    python tools/model_card.py --notes NOTES.md --name compact --models models [--log RUN/log.jsonl]
 
 In the folder of models lie what ``tools/evaluate.py --json`` wrote for the shipped files and the
 peers (``compact-results.json``) and what ``tools/latency.py --json`` wrote
-(``compact-latency.json``); log.jsonl is the log of the run that made the weights.
+(``compact-latency.json``); log.jsonl is the log of a run that ``compact-stages.json`` lacks.
 """
 
 from __future__ import annotations
@@ -129,14 +129,14 @@ def latency_table(latency: dict[str, float]) -> str:
     return "\n".join(rows)
 
 
-def stage_table(log: Path, workers: int, earlier: dict[str, list[float]]) -> str:
+def stage_table(log: Path | None, workers: int, earlier: dict[str, list[float]]) -> str:
     """Steps, frames and the refined-alpha loss at the end of each stage of every run.
 
     ``earlier`` are the stages of runs whose logs are gone: name -> steps, frames, loss.
     """
     stages = {name: (int(s), int(f), loss) for name, (s, f, loss) in earlier.items()}
     steps, frames, _ = list(stages.values())[-1] if stages else (0, 0, 0.0)
-    for text in log.read_text(encoding="utf-8").splitlines():
+    for text in log.read_text(encoding="utf-8").splitlines() if log else ():
         line = json.loads(text)
         seen = frames + line["frames"] * workers
         stages[line["stage"]] = (steps + line["step"], seen, line["refined"])
@@ -167,7 +167,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--results", type=Path, help="if not MODELS/NAME-results.json")
     parser.add_argument("--latency", type=Path, help="if not MODELS/NAME-latency.json")
-    parser.add_argument("--log", type=Path, required=True)
+    parser.add_argument("--log", type=Path, help="if its stages are not in NAME-stages.json")
     parser.add_argument("--workers", type=int, default=2, help="how many trained")
     parser.add_argument("--notes", type=Path, help="what was seen in the pictures, Markdown")
     parser.add_argument("--name", default="compact")

@@ -6,7 +6,9 @@ a face that fills the frame, on the other hand, is taken to pieces in a large pi
 held-back composites (`tools/evaluate.py` with another `@SIDE`) people under a fifth of the frame
 had a quarter less error on 512 pixels than on 352. On 416 for those of a fifth to a quarter the
 mean over all composites went from 5.99 to 5.81, at 1.4 times the cost; 416 up to 0.35 brought 5.79.
-(These with the weights of the ninth run, the other figures here with those of the eighth.)
+(These with the weights of the ninth run, the other figures here with those of the eighth.) With
+those of the thirteenth `compact_quality`, which may cost more, was best with 512 below 0.4 and 416
+below a half (models/compact.md has the table), so both borders are the manifest's to set.
 
 People over half of the frame had 4 % less error on 288 pixels than on 352 over eight composites,
 but more on the real clips of such people: 8.93 and 8.88 on two that are held back, 12.5 and 7.3 on
@@ -58,11 +60,10 @@ _Border = tuple[Focus, float, float]
 #: is the model's own. They are sizes and no factors, as people are of sizes.
 MIDDLE_SIDE, FAR_SIDE = 416, 512
 
-#: Shares of the frame at which a size is entered, and at which it is left again.
-_MIDDLE_FROM, _MIDDLE_UNTIL = 0.25, 0.28
-#: People below this share are far, if the manifest says nothing else.
-FAR_SHARE = 0.2
-_FAR_MARGIN = 0.04
+#: Shares of the frame at which a size is entered, and how much later it is left again.
+#: People below these shares are half way off, and far, if the manifest says nothing else.
+MIDDLE_SHARE, _MIDDLE_MARGIN = 0.25, 0.03
+FAR_SHARE, _FAR_MARGIN = 0.2, 0.04
 #: People below this share are distant, to a model or on a device that has a picture for them.
 DISTANT_SHARE, _DISTANT_MARGIN = 0.1, 0.025
 #: Less than this is nobody.
@@ -126,11 +127,13 @@ class FocusRule:
         side: the usual long side of its 16:9 picture.
         far_share: what people have to stay below to be far.
         distant_side: long side of the picture for people below `DISTANT_SHARE`; 0 has none.
+        middle_share: what people have to stay below to be half way off.
     """
 
     side: float
     far_share: float = FAR_SHARE
     distant_side: int = 0
+    middle_share: float = MIDDLE_SHARE
 
     def scale(self, gaze: Gaze) -> float:
         """Side of the network's picture over the usual one."""
@@ -176,7 +179,7 @@ class FocusRule:
     def _borders(self) -> tuple[_Border, ...]:
         """Of each size but the usual one: shares below which it is entered, and stays."""
         far: _Border = ("far", self.far_share, self.far_share + _FAR_MARGIN)
-        middle: _Border = ("middle", _MIDDLE_FROM, _MIDDLE_UNTIL)
+        middle: _Border = ("middle", self.middle_share, self.middle_share + _MIDDLE_MARGIN)
         if not self.distant_side:
             return far, middle
         return ("distant", DISTANT_SHARE, DISTANT_SHARE + _DISTANT_MARGIN), far, middle

@@ -59,6 +59,7 @@ class ModelEntry:
         long_side: long side of the network's input that the model does best with, or None.
         size_multiple: both sides of that input are multiples of this, or None.
         far_share: share of the frame below which people are far (`rvm.matting.focus`), or None.
+        middle_share: the same for people half way off.
         distant_side: long side of the network's input for people who are farther still, or None.
         torch_twin: name of the same model as torch weights, or None.
         int8_twin: name of the same model with 8-bit convolutions, or None.
@@ -78,6 +79,7 @@ class ModelEntry:
     long_side: int | None = None
     size_multiple: int | None = None
     far_share: float | None = None
+    middle_share: float | None = None
     distant_side: int | None = None
     torch_twin: str | None = None
     int8_twin: str | None = None

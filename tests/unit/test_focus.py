@@ -20,7 +20,7 @@ from rvm.matting.weights import find_model
 from tests import synth_models
 
 RULE = FocusRule(352)
-FINE = FocusRule(352, far_share=0.3, distant_side=640)
+FINE = FocusRule(352, far_share=0.4, distant_side=640, middle_share=0.5)
 
 
 def test_the_share_is_counted_on_a_grid() -> None:
@@ -67,10 +67,13 @@ def test_an_empty_room_is_looked_at_closely_now_and_again() -> None:
     assert RULE.after_share(Gaze("middle"), 0.001) == Gaze("far", 1)
 
 
-def test_a_model_says_from_when_on_people_are_far() -> None:
-    assert FINE.after_share(Gaze(), 0.28) == Gaze("far")
-    assert FINE.after_share(Gaze("far"), 0.33) == Gaze("far")
-    assert FINE.after_share(Gaze("far"), 0.345) == Gaze()
+def test_a_model_says_from_when_on_people_are_far_and_half_way_off() -> None:
+    assert FINE.after_share(Gaze(), 0.38) == Gaze("far")
+    assert FINE.after_share(Gaze("far"), 0.43) == Gaze("far")
+    assert FINE.after_share(Gaze("far"), 0.445) == Gaze("middle")
+    assert FINE.after_share(Gaze("middle"), 0.525) == Gaze("middle")
+    assert FINE.after_share(Gaze("middle"), 0.535) == Gaze()
+    assert FINE.after_share(Gaze(), 0.51) == Gaze()
     fine: Any = load_engine("compact_quality", engine="onnxruntime", device="cpu", threads=1)
     assert fine._focus == FINE
 
@@ -79,7 +82,7 @@ def test_a_model_says_from_when_on_people_are_far() -> None:
     ("now", "share", "then"),
     [
         ("far", 0.09, "distant"), ("far", 0.11, "far"), ("distant", 0.12, "distant"),
-        ("distant", 0.13, "far"), ("distant", 0.4, "usual"), ("usual", 0.003, "far"),
+        ("distant", 0.13, "far"), ("distant", 0.6, "usual"), ("usual", 0.003, "far"),
         ("middle", 0.05, "far"),
     ],
 )  # fmt: skip

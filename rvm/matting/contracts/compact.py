@@ -10,7 +10,7 @@ import numpy as np
 from rvm.errors import UsageError
 from rvm.frame import Matte
 from rvm.matting.contracts.base import Array, Contract, Ports
-from rvm.matting.focus import FAR_SHARE, FINEST, FocusRule
+from rvm.matting.focus import FAR_SHARE, FINEST, MIDDLE_SHARE, FocusRule
 from rvm.matting.guide import guided_coefficients
 from rvm.matting.picture import write_picture
 from rvm.matting.refine import Scratch, finite, guided_alpha, luma_guide, match_luma
@@ -94,8 +94,9 @@ class CompactContract(Contract):
             distant_side: see `FocusRule`, at least.
         """
         far_share = (entry and entry.far_share) or FAR_SHARE
+        middle_share = (entry and entry.middle_share) or MIDDLE_SHARE
         distant_side = max(distant_side, (entry and entry.distant_side) or 0)
-        return FocusRule(cls.usual_side(entry), far_share, distant_side)
+        return FocusRule(cls.usual_side(entry), far_share, distant_side, middle_share)
 
     def seen_size(self, frame: Frame) -> tuple[int, int]:
         """See `Contract.seen_size`."""
