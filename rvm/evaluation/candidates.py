@@ -18,6 +18,7 @@ import onnxruntime as ort
 from rvm.matting.contracts.compact import compact_size
 from rvm.matting.guide import guided_coefficients
 from rvm.matting.matter import Matter
+from rvm.matting.weights import find_model
 
 UInt8 = npt.NDArray[np.uint8]
 Float32 = npt.NDArray[np.float32]
@@ -136,10 +137,11 @@ class Mask:
 
 
 class Shipped:
-    """A model of the registry as users meet it: through `rvm.Matter`, in ONNX Runtime."""
+    """A model of the registry as users meet it: through `rvm.Matter`, in ONNX Runtime or torch."""
 
     def __init__(self, name: str, threads: int = 2) -> None:
-        self._matter = Matter(name, "cpu", "onnxruntime", threads=threads)
+        engine = "onnxruntime" if find_model(name).format == "onnx" else "torch"
+        self._matter = Matter(name, "cpu", engine, threads=threads)
 
     def reset(self) -> None:
         """Forget every frame seen."""

@@ -8,7 +8,8 @@ had a quarter less error on 512 pixels than on 352. On 416 for those of a fifth 
 mean over all composites went from 5.99 to 5.81, at 1.4 times the cost; 416 up to 0.35 brought 5.79.
 (These with the weights of the ninth run, the other figures here with those of the eighth.) With
 those of the thirteenth `compact_quality`, which may cost more, was best with 512 below 0.4 and 416
-below a half (models/compact.md has the table), so both borders are the manifest's to set.
+below a half (models/compact.md has the table), and so was torch, which a GPU runs; so both borders
+are the manifest's to set.
 
 People over half of the frame had 4 % less error on 288 pixels than on 352 over eight composites,
 but more on the real clips of such people: 8.93 and 8.88 on two that are held back, 12.5 and 7.3 on
