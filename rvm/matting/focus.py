@@ -127,14 +127,14 @@ class FocusRule:
     Attributes:
         side: the usual long side of its 16:9 picture.
         far_share: what people have to stay below to be far.
-        distant_side: long side of the picture for people below `DISTANT_SHARE`; 0 has none.
         middle_share: what people have to stay below to be half way off.
+        distant_side: long side of the picture for people below `DISTANT_SHARE`; 0 has none.
     """
 
     side: float
     far_share: float = FAR_SHARE
-    distant_side: int = 0
     middle_share: float = MIDDLE_SHARE
+    distant_side: int = 0
 
     def scale(self, gaze: Gaze) -> float:
         """Side of the network's picture over the usual one."""

@@ -15,6 +15,9 @@ LICENCE = "GPL-3.0"
 _LINES = r"(?:(?!\[|#|\n).*\n?)*"
 """The lines of a table below its name."""
 
+_BY_HAND = r"^(?:far_share|middle_share|distant_side) = .*\n"
+"""Lines that were chosen by measuring the network, not made with it, and so outlive its weights."""
+
 
 def entry(
     name: str,
@@ -64,11 +67,16 @@ def put_entries(manifest: Path, entries: Mapping[str, str]) -> None:
 
 
 def put_entry(manifest: str, name: str, text: str) -> str:
-    """The manifest's text with one table replaced, or added at its end."""
+    """The manifest's text with one table replaced, or added at its end.
+
+    What an older one says of where people are far stays.
+    """
     key = re.escape(f"[models.{_quoted(name)}]")
     pattern = re.compile(rf"^{key}\n{_LINES}", re.MULTILINE)
-    if pattern.search(manifest):
-        return pattern.sub(lambda _: text, manifest)
+    older = pattern.search(manifest)
+    if older:
+        table = text + "".join(re.findall(_BY_HAND, older.group(), re.MULTILINE))
+        return pattern.sub(lambda _: table, manifest)
     return manifest.rstrip("\n") + "\n\n" + text
 
 

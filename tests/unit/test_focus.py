@@ -20,7 +20,7 @@ from rvm.matting.weights import find_model
 from tests import synth_models
 
 RULE = FocusRule(352)
-FINE = FocusRule(352, far_share=0.4, distant_side=640, middle_share=0.5)
+FINE = FocusRule(352, far_share=0.4, middle_share=0.5, distant_side=640)
 
 
 def test_the_share_is_counted_on_a_grid() -> None:
@@ -82,8 +82,8 @@ def test_a_model_says_from_when_on_people_are_far_and_half_way_off() -> None:
     ("now", "share", "then"),
     [
         ("far", 0.09, "distant"), ("far", 0.11, "far"), ("distant", 0.12, "distant"),
-        ("distant", 0.13, "far"), ("distant", 0.6, "usual"), ("usual", 0.003, "far"),
-        ("middle", 0.05, "far"),
+        ("distant", 0.13, "far"), ("distant", 0.6, "usual"), ("distant", 0.45, "middle"),
+        ("usual", 0.003, "far"), ("middle", 0.05, "far"),
     ],
 )  # fmt: skip
 def test_whoever_is_farther_than_far_has_a_size_of_their_own(

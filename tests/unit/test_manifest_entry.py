@@ -39,6 +39,21 @@ def test_an_entry_replaces_its_own_table_and_nothing_else(tmp_path: Path) -> Non
     assert text.index("# A comment.") < text.index("[models.ours]") < text.index("# Another.")
 
 
+def test_where_people_are_far_outlives_the_weights(tmp_path: Path) -> None:
+    manifest, model = tmp_path / "manifest.toml", tmp_path / "ours.onnx"
+    manifest.write_text(
+        OLD.replace("bytes = 1\n", "far_share = 0.4\nmiddle_share = 0.5\nbytes = 1\n")
+    )
+    model.write_bytes(b"abc")
+    ours = entry("ours", model, "rvm-compact-core", 288, description="d")
+    for _ in range(2):
+        put_entries(manifest, {"ours": ours})
+        models = tomllib.loads(manifest.read_text())["models"]
+        assert (models["ours"]["far_share"], models["ours"]["middle_share"]) == (0.4, 0.5)
+        assert models["ours"]["bytes"] == 3
+        assert "default" not in models["ours"]
+
+
 def test_all_entries_of_a_file_are_pinned_anew(tmp_path: Path) -> None:
     manifest, model = tmp_path / "manifest.toml", tmp_path / "ours.onnx"
     manifest.write_text("")

@@ -96,7 +96,7 @@ class CompactContract(Contract):
         far_share = (entry and entry.far_share) or FAR_SHARE
         middle_share = (entry and entry.middle_share) or MIDDLE_SHARE
         distant_side = max(distant_side, (entry and entry.distant_side) or 0)
-        return FocusRule(cls.usual_side(entry), far_share, distant_side, middle_share)
+        return FocusRule(cls.usual_side(entry), far_share, middle_share, distant_side)
 
     def seen_size(self, frame: Frame) -> tuple[int, int]:
         """See `Contract.seen_size`."""
