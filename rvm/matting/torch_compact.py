@@ -18,6 +18,7 @@ from rvm.matting.graph import first_line
 from rvm.matting.torch_engine import TorchModel
 from rvm.matting.torch_picture import luma_guide, network_picture
 from rvm.network.compact import CompactConfig, CompactMatting
+from rvm.network.grid import unpack_tensors
 
 if TYPE_CHECKING:
     from rvm.frame import Frame
@@ -102,7 +103,7 @@ def build_compact(
     try:
         config = CompactConfig(**{k: tuple(map(int, v.split())) for k, v in metadata.items()})  # type: ignore[arg-type]
         network = CompactMatting(config)
-        missing, unexpected = network.load_state_dict(dict(tensors), strict=False)
+        missing, unexpected = network.load_state_dict(unpack_tensors(tensors), strict=False)
     except (TypeError, ValueError, RuntimeError) as error:
         raise ModelError(f"{name} is no compact network: {first_line(error)}") from error
     # Files leave out what only training uses.

@@ -43,12 +43,14 @@ class CompactConfig:
 
     ``widths`` are the channels at 1/2, 1/4, 1/8, 1/16 and 1/32; ``decoder`` those of the decoder
     at the same scales (its first entry is the head); ``depths`` the residual convolutions at 1/4,
-    1/8, 1/16 and 1/32. Half of each decoder width but the head's goes through the ConvGRU.
+    1/8, 1/16 and 1/32, ``detail`` those of the decoder at 1/2, 1/4, 1/8 and 1/16. Half of each
+    decoder width but the head's goes through the ConvGRU.
     """
 
     widths: tuple[int, int, int, int, int] = (16, 24, 48, 96, 160)
     depths: tuple[int, int, int, int] = (1, 2, 2, 2)
     decoder: tuple[int, int, int, int, int] = (16, 24, 32, 64, 96)
+    detail: tuple[int, int, int, int] = (0, 0, 0, 0)
 
 
 class CompactOutput(NamedTuple):
@@ -78,8 +80,12 @@ def conv_bn(cin: int, cout: int, k: int = 1, s: int = 1, groups: int = 1) -> nn.
 
 def stage(cin: int, cout: int, depth: int) -> nn.Sequential:
     """Halves the size, then ``depth`` residual convolutions: [B,cin,h,w] -> [B,cout,h/2,w/2]."""
-    blocks = [ResidualConv(cout) for _ in range(depth)]
-    return nn.Sequential(conv_bn(cin, cout, 3, 2), nn.ReLU(), *blocks)
+    return nn.Sequential(conv_bn(cin, cout, 3, 2), nn.ReLU(), *residuals(cout, depth))
+
+
+def residuals(channels: int, depth: int) -> nn.Sequential:
+    """``depth`` residual convolutions: [B,channels,h,w] -> the same."""
+    return nn.Sequential(*(ResidualConv(channels) for _ in range(depth)))
 
 
 class ResidualConv(nn.Module):
@@ -151,12 +157,13 @@ class SplitConvGRU(nn.Module):
 class DecoderLevel(nn.Module):
     """Joins the coarser level with the encoder's skip, then mixes and remembers."""
 
-    def __init__(self, coarse: int, skip: int, channels: int) -> None:
+    def __init__(self, coarse: int, skip: int, channels: int, detail: int) -> None:
         super().__init__()
         self.from_coarse = nn.Conv2d(coarse, channels, 1, bias=False)
         self.from_skip = conv_bn(skip, channels)
         self.depthwise = conv_bn(channels, channels, 5, groups=channels)
         self.mix = conv_bn(channels, channels)
+        self.detail = residuals(channels, detail)
         self.gru = SplitConvGRU(channels)
 
     def forward(
@@ -165,20 +172,21 @@ class DecoderLevel(nn.Module):
         """[B*T,coarse,h/2,w/2], [B*T,skip,h,w], [B,c/2,h,w] -> [B*T,c,h,w], [B,c/2,h,w]."""
         x = F.relu(upsample(self.from_coarse(coarse), 2) + self.from_skip(skip))
         x = x + F.relu(self.mix(F.relu(self.depthwise(x))))
-        joined, state = self.gru(x, state, frames)
+        joined, state = self.gru(self.detail(x), state, frames)
         return joined, state
 
 
 class Head(nn.Module):
     """From 1/2 resolution to alpha at the small frame's own, without a layer at that size."""
 
-    def __init__(self, coarse: int, skip: int, channels: int) -> None:
+    def __init__(self, coarse: int, skip: int, channels: int, detail: int) -> None:
         super().__init__()
         self.from_coarse = nn.Conv2d(coarse, channels, 1, bias=False)
         self.from_skip = conv_bn(skip, channels)
         self.from_pixels = nn.Conv2d(3, channels, 2, 2, bias=False)
         self.spatial = conv_bn(channels, channels, 3, groups=channels)
         self.mix = conv_bn(channels, channels)
+        self.detail = residuals(channels, detail)
         self.out = nn.Conv2d(channels, 8, 1)
 
     def forward(self, coarse: Tensor, skip: Tensor, pixels: Tensor) -> Tensor:
@@ -186,7 +194,7 @@ class Head(nn.Module):
         x = upsample(self.from_coarse(coarse), 2) + self.from_skip(skip) + self.from_pixels(pixels)
         x = F.relu(x)
         x = x + F.relu(self.mix(F.relu(self.spatial(x))))
-        planes: Tensor = self.out(x)
+        planes: Tensor = self.out(self.detail(x))
         return planes
 
 
@@ -198,7 +206,7 @@ class CompactMatting(nn.Module):
     def __init__(self, config: CompactConfig = CompactConfig()) -> None:
         super().__init__()
         self.config = config
-        c, d = config.widths, config.decoder
+        c, d, more = config.widths, config.decoder, config.detail
         self.stem = conv_bn(3, c[0], 3, 2)
         self.down2 = stage(c[0], c[1], config.depths[0])
         self.down3 = stage(c[1], c[2], config.depths[1])
@@ -207,10 +215,10 @@ class CompactMatting(nn.Module):
         self.context = ContextGate(c[4])
         self.to_decoder = conv_bn(c[4], d[4])
         self.gru4 = SplitConvGRU(d[4])
-        self.up3 = DecoderLevel(d[4], c[3], d[3])
-        self.up2 = DecoderLevel(d[3], c[2], d[2])
-        self.up1 = DecoderLevel(d[2], c[1], d[1])
-        self.head = Head(d[1], c[0], d[0])
+        self.up3 = DecoderLevel(d[4], c[3], d[3], more[3])
+        self.up2 = DecoderLevel(d[3], c[2], d[2], more[2])
+        self.up1 = DecoderLevel(d[2], c[1], d[1], more[1])
+        self.head = Head(d[1], c[0], d[0], more[0])
         self.hints = nn.ModuleList(nn.Conv2d(channels, 1, 1) for channels in d[1:])
         self.register_buffer("luma", torch.tensor(LUMA).view(1, 3, 1, 1), persistent=False)
 
@@ -368,7 +376,9 @@ def grow(network: CompactMatting, fewer: CompactConfig) -> None:
 def norms_beyond(network: CompactMatting, fewer: CompactConfig) -> Iterator[nn.BatchNorm2d]:
     """The batch norms of residual convolutions that a network of ``fewer`` depths does not have."""
     stages = (network.down2, network.down3, network.down4, network.down5)
-    for blocks, depth in zip(stages, fewer.depths, strict=True):
+    levels = (network.head.detail, network.up1.detail, network.up2.detail, network.up3.detail)
+    known = (*fewer.depths, *fewer.detail)
+    for blocks, depth in zip((*stages, *levels), known, strict=True):
         for block in [b for b in blocks if isinstance(b, ResidualConv)][depth:]:
             yield from (m for m in block.conv if isinstance(m, nn.BatchNorm2d))
 

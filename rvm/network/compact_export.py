@@ -27,7 +27,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rvm.network.compact import CompactConfig, CompactMatting, refine
-from rvm.network.half_storage import halve
+from rvm.network.grid import is_dense, on_grid, pack_tensors, unpack_tensors
+from rvm.network.packed import pack
 
 OPSET = 18
 EXAMPLE = (96, 160)
@@ -91,9 +92,9 @@ def export_core(network: CompactMatting, path: Path) -> None:
 
 
 def export_lean(network: CompactMatting, path: Path) -> None:
-    """Write the ``lean`` form, weights in half precision; what is at ``path`` is replaced."""
+    """Write the ``lean`` form, weights packed; what is at ``path`` is replaced."""
     form = LeanForm(network)
-    _export(form, "rvm-compact-lean", EXAMPLE, EXAMPLE, LEAN_OUTPUTS, path, halved=True)
+    _export(form, "rvm-compact-lean", EXAMPLE, EXAMPLE, LEAN_OUTPUTS, path, packed=True)
 
 
 def export_full(network: CompactMatting, path: Path, small: tuple[int, int]) -> None:
@@ -109,7 +110,7 @@ def _export(
     outputs: tuple[str, ...],
     path: Path,
     *,
-    halved: bool = False,
+    packed: bool = False,
 ) -> None:
     network, source = form.network, "src" if contract == "rvm" else "src_small"
     shapes = network.state_shapes(1, *small)
@@ -136,36 +137,42 @@ def _export(
         )
     model = onnx.load(str(path))
     onnx.helper.set_model_props(model, {"rvm.contract": contract, "rvm.size_multiple": "32"})
-    if halved:
-        halve(model)
+    if packed:
+        pack(model)
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, str(path))
 
 
 def round_weights(network: CompactMatting) -> CompactMatting:
-    """The same network, in place, with weights that half precision holds exactly.
+    """The same network, in place, with weights that a file holds exactly.
 
-    What is exported in single precision afterwards agrees with what `save_weights` writes.
+    Dense kernels go on their grid (:mod:`rvm.network.grid`), all else to half precision. What is
+    exported in single precision afterwards agrees with what `save_weights` writes.
     """
     with torch.no_grad():
         for tensor in network.state_dict().values():
-            if tensor.is_floating_point():
+            if not tensor.is_floating_point():
+                continue
+            if is_dense(tuple(tensor.shape)):
+                tensor.copy_(torch.from_numpy(on_grid(tensor.cpu().numpy())))
+            else:
                 tensor.copy_(tensor.half())
     return network
 
 
 def save_weights(network: CompactMatting, path: Path) -> None:
-    """Write every tensor in half precision and, as metadata, the widths.
+    """Write every tensor in as few bytes as hold it, and, as metadata, the widths.
 
+    Kernels that lie on no grid, as before :func:`round_weights`, are written in half precision.
     What only training uses, the hints, is left out. Readers load into single precision.
     """
     tensors = {
-        name: tensor.half().contiguous()
+        name: tensor
         for name, tensor in network.state_dict().items()
         if not name.startswith("hints.") and not name.endswith("num_batches_tracked")
     }
     metadata = {key: " ".join(map(str, value)) for key, value in asdict(network.config).items()}
-    save_file(tensors, str(path), metadata)
+    save_file(pack_tensors(tensors), str(path), metadata)
     path.chmod(0o644)
 
 
@@ -178,7 +185,9 @@ def load_weights(path: Path) -> CompactMatting:
     widths: dict[str, Any] = {k: tuple(map(int, v.split())) for k, v in metadata.items()}
     config = CompactConfig(**widths)
     network = CompactMatting(config)
-    missing, unexpected = network.load_state_dict(load_file(str(path)), strict=False)
+    missing, unexpected = network.load_state_dict(
+        unpack_tensors(load_file(str(path))), strict=False
+    )
     wrong = [n for n in missing if not n.startswith("hints.") and "num_batches" not in n]
     if wrong or unexpected:
         raise ValueError(f"{path}: got a file without {wrong} and with {list(unexpected)}")

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import onnx
 from onnx import numpy_helper
 
-from rvm.network.half_storage import replace_nodes
+from rvm.network.packed import replace_nodes
 
 
 def fold_normalisation(model: onnx.ModelProto) -> None:

@@ -29,7 +29,7 @@ from onnxruntime.quantization import (
 
 from rvm.network.compact_export import STATE_INPUTS
 from rvm.network.fold import fold_normalisation
-from rvm.network.half_storage import restore
+from rvm.network.packed import unpack
 
 Feeds = dict[str, npt.NDArray[np.float32]]
 
@@ -112,7 +112,7 @@ def quantise(model: Path, target: Path, feeds: Sequence[Feeds], parts: Sequence[
     Weights keep to 7 bits: processors without VNNI add two products in 16 bits, and would clip.
     """
     plain = onnx.load(str(model))
-    restore(plain)
+    unpack(plain)
     fold_normalisation(plain)
     properties = {p.key: p.value for p in plain.metadata_props}
     quantize_static(

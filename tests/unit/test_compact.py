@@ -177,9 +177,12 @@ def test_lean_onnx_is_the_network_without_its_filter(
 def test_a_deeper_network_begins_close_to_the_shallower_one() -> None:
     torch.manual_seed(4)
     shallow = CompactMatting(CompactConfig(depths=(1, 1, 1, 1))).eval()
-    deep = CompactMatting(CompactConfig(depths=(1, 1, 3, 2)))
+    deep = CompactMatting(CompactConfig(depths=(1, 1, 3, 2), detail=(1, 1, 2, 1)))
     grow(deep, shallow.config)
     deep.load_state_dict(shallow.state_dict(), strict=False)
+    for level in ("head", "up1", "up2", "up3"):
+        gain = deep.get_parameter(f"{level}.detail.0.conv.1.weight")
+        assert gain.tolist() == pytest.approx([0.1] * len(gain))
     gains = [deep.get_parameter(f"down4.{i}.conv.1.weight").mean().item() for i in (2, 3, 4)]
     assert gains == pytest.approx([1.0, 0.1, 0.1])
     src = torch.rand(1, 3, 64, 64)

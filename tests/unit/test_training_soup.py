@@ -12,9 +12,11 @@ from rvm.training.soup import mixed, mixed_all, settle_norms
 WIDTHS, DECODER = (8, 8, 16, 16, 16), (8, 8, 8, 16, 16)
 
 
-def network(depths: tuple[int, int, int, int], seed: int) -> CompactMatting:
+def network(
+    depths: tuple[int, int, int, int], seed: int, detail: tuple[int, int, int, int] = (0, 0, 0, 0)
+) -> CompactMatting:
     torch.manual_seed(seed)
-    return CompactMatting(CompactConfig(WIDTHS, depths, DECODER)).eval()
+    return CompactMatting(CompactConfig(WIDTHS, depths, DECODER, detail)).eval()
 
 
 @torch.inference_mode()
@@ -24,7 +26,7 @@ def alpha_of(net: CompactMatting, picture: Tensor) -> Tensor:
 
 
 def test_the_ends_are_the_networks_themselves() -> None:
-    shallow, deep = network((1, 1, 1, 1), 1), network((2, 1, 1, 3), 2)
+    shallow, deep = network((1, 1, 1, 1), 1), network((2, 1, 1, 3), 2, (1, 1, 0, 2))
     picture = torch.rand(1, 3, 64, 64)
     assert torch.equal(alpha_of(mixed(deep, shallow, 1.0), picture), alpha_of(deep, picture))
     older = alpha_of(mixed(deep, shallow, 0.0), picture)
