@@ -1,8 +1,7 @@
 """Export a trained compact network to models/: ONNX forms, safetensors and manifest entries.
 
-    python tools/export_compact.py RUN/last.pt --out models --name compact
+    python tools/export_compact.py RUN/last.pt --out models --name compact_quality
     python tools/export_compact.py models/compact.safetensors    # the same weights once more
-    python tools/export_compact.py RUN/last.pt --name NAME --long-side 512 --onnx-only
     python tools/export_compact.py models/compact.safetensors --full FILE    # for other programs
 
 The moving average of the weights is what is exported. Each ONNX file is run beside the network in
@@ -36,19 +35,27 @@ from rvm.network.compact_export import (
 from rvm.network.manifest_entry import entry, put_entries
 from rvm.training.loop import averaged_network
 
+DEFAULT = "compact"
+LIGHT_WEIGHTS = "compact_light_torch"
+"""What the default's own weights are called in torch: `compact_torch` are those of the larger
+network, which a GPU runs as fast."""
+
+DESCRIPTIONS = {
+    DEFAULT: "Our compact recurrent network, small frames in, what refines alpha out",
+    "compact_quality": "Our larger network, with more pixels for all who are not close",
+}
 SMALL = (192, 352)
 TOLERANCE = 1e-3
 FRAMES = 4
 
 
 def load_average(path: Path) -> CompactMatting:
-    """The averaged network of a training checkpoint, its weights rounded to half precision.
+    """The averaged network of a training checkpoint, its weights rounded to what a file holds.
 
-    Every form is made of the same rounded weights, so that the file for torch may be half as large.
-    That file is taken as well.
+    Every form is made of the same rounded weights. A file of them is taken as well.
     """
     if path.suffix == ".safetensors":
-        return load_weights(path)
+        return round_weights(load_weights(path))
     content = torch.load(path, map_location="cpu", weights_only=True)
     return round_weights(averaged_network(content)).eval()
 
@@ -95,37 +102,30 @@ def write_full(network: CompactMatting, path: Path) -> None:
     print(f"{path.name}: at most {difference:.2g} from the network")
 
 
-def entries_of(name: str, folder: Path, long_side: int, *, onnx_only: bool) -> dict[str, str]:
+def entries_of(name: str, folder: Path, long_side: int) -> dict[str, str]:
     """The manifest tables of what was written."""
-    stem = name.replace("_", "-")
-    lean = folder / f"{stem}.onnx"
-    if onnx_only:
-        described = (
-            "Our network with more pixels and weights of its own: finer edges, twice the time"
-        )
-        return {name: entry(name, lean, "rvm-compact-lean", long_side, description=described)}
+    stem, default = name.replace("_", "-"), name == DEFAULT
+    weights = LIGHT_WEIGHTS if default else f"{name}_torch"
     return {
         name: entry(
-            name, lean, "rvm-compact-lean", long_side, default=True, torch_twin=f"{name}_torch",
-            int8_twin=f"{name}_int8",
-            description="Our compact recurrent network, small frames in, what refines alpha out",
+            name, folder / f"{stem}.onnx", "rvm-compact-lean", long_side, default=default,
+            torch_twin=f"{name}_torch", int8_twin=f"{name}_int8",
+            description=DESCRIPTIONS.get(name, "A compact recurrent network of our own"),
         ),
-        f"{name}_torch": entry(
-            f"{name}_torch", folder / f"{stem}.safetensors", "rvm-compact-core", long_side,
+        weights: entry(
+            weights, folder / f"{stem}.safetensors", "rvm-compact-core", long_side,
             description="The same weights for torch",
         ),
     }  # fmt: skip
 
 
-def write_files(network: CompactMatting, folder: Path, stem: str, *, onnx_only: bool) -> float:
+def write_files(network: CompactMatting, folder: Path, stem: str) -> float:
     """Write and check the files of a model; returns the ONNX file's largest difference."""
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        written = [Path(scratch) / f"{stem}.onnx"]
+        written = [Path(scratch) / f"{stem}.onnx", Path(scratch) / f"{stem}.safetensors"]
         export_lean(network, written[0])
         difference = checked(LeanForm(network), written[0], SMALL, LEAN_OUTPUTS)
-        if not onnx_only:
-            written.append(Path(scratch) / f"{stem}.safetensors")
-            save_weights(network, written[1])
+        save_weights(network, written[1])
         for path in written:
             path.replace(folder / path.name)
     return difference
@@ -138,7 +138,6 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("models"))
     parser.add_argument("--name", default="compact")
     parser.add_argument("--long-side", type=int, default=352, help="of the network's picture")
-    parser.add_argument("--onnx-only", action="store_true", help="a variant: no file for torch")
     parser.add_argument("--manifest", type=Path)
     parser.add_argument("--full", type=Path, help="write only this form of the network, here")
     args = parser.parse_args()
@@ -147,8 +146,8 @@ def main() -> None:
         write_full(network, args.full)
         return
     stem = args.name.replace("_", "-")
-    difference = write_files(network, args.out, stem, onnx_only=args.onnx_only)
-    entries = entries_of(args.name, args.out, args.long_side, onnx_only=args.onnx_only)
+    difference = write_files(network, args.out, stem)
+    entries = entries_of(args.name, args.out, args.long_side)
     if args.manifest:
         put_entries(args.manifest, entries)
     print(f"{stem}.onnx: at most {difference:.2g} from the network")

@@ -1,7 +1,7 @@
 """Make the 8-bit twin of a compact network, as 8-bit as its accuracy allows.
 
-    RVM_TRAIN_DATA=DIR python tools/quantize.py models/compact.onnx --cache CACHE \\
-        --out models/compact-int8.onnx --manifest models/manifest.toml --json int8.json
+    RVM_TRAIN_DATA=DIR python tools/quantize.py models/compact-quality.onnx --cache CACHE \\
+        --out models/compact-quality-int8.onnx --manifest models/manifest.toml --json int8.json
 
 Ranges come from the training clips. All convolutions of `PARTS` are quantised first; as long as
 the held-back composites lose more than ``--loss`` of their mean absolute difference, the part
@@ -26,7 +26,7 @@ from rvm.evaluation.candidates import Compact, planar
 from rvm.evaluation.metrics import mad
 from rvm.matting.contracts.compact import compact_size
 from rvm.network.manifest_entry import entry, put_entries
-from rvm.training.int8 import PARTS, Feeds, quantise, record_feeds
+from rvm.training.int8 import PARTS, Feeds, chosen_nodes, quantise, record_feeds
 from rvm.training.material import Clip, Material
 
 CALIBRATION_FRAMES = 4
@@ -65,7 +65,7 @@ def search(
 ) -> dict[str, object]:
     """Quantise, and give parts back until the loss is allowed; returns what was measured."""
     float_mad = mean_difference(model, examples, side)
-    parts = list(PARTS)
+    parts = [part for part in PARTS if chosen_nodes(model, [part])]
     quantise(model, out, feeds, parts)
     now = mean_difference(out, examples, side)
     steps = [{"parts": list(parts), "mad": now}]

@@ -22,13 +22,15 @@ from typing import Any
 
 import onnx
 import torch
+from onnx import numpy_helper
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rvm.network.compact import CompactConfig, CompactMatting, refine
 from rvm.network.grid import is_dense, on_grid, pack_tensors, unpack_tensors
-from rvm.network.packed import pack
+from rvm.network.packed import pack, unpack
 
 OPSET = 18
 EXAMPLE = (96, 160)
@@ -40,6 +42,7 @@ STATE_OUTPUTS = ("r1o", "r2o", "r3o", "r4o")
 CORE_OUTPUTS = ("alpha_scale", "alpha_offset", "fgr_residual", "pha", *STATE_OUTPUTS)
 LEAN_OUTPUTS = ("matte_planes", "fgr_residual", *STATE_OUTPUTS)
 FULL_OUTPUTS = ("fgr", "pha", *STATE_OUTPUTS)
+_PROPERTY, _NETWORK = "rvm.network.", "network."
 
 
 class CoreForm(nn.Module):
@@ -136,7 +139,9 @@ def _export(
             training=torch.onnx.TrainingMode.PRESERVE,
         )
     model = onnx.load(str(path))
-    onnx.helper.set_model_props(model, {"rvm.contract": contract, "rvm.size_multiple": "32"})
+    widths = {_PROPERTY + key: value for key, value in _widths(network).items()}
+    known = {"rvm.contract": contract, "rvm.size_multiple": "32", **widths}
+    onnx.helper.set_model_props(model, known)
     if packed:
         pack(model)
     onnx.checker.check_model(model, full_check=True)
@@ -171,24 +176,43 @@ def save_weights(network: CompactMatting, path: Path) -> None:
         for name, tensor in network.state_dict().items()
         if not name.startswith("hints.") and not name.endswith("num_batches_tracked")
     }
-    metadata = {key: " ".join(map(str, value)) for key, value in asdict(network.config).items()}
-    save_file(pack_tensors(tensors), str(path), metadata)
+    save_file(pack_tensors(tensors), str(path), _widths(network))
     path.chmod(0o644)
 
 
-def load_weights(path: Path) -> CompactMatting:
-    """A network ready for inference from :func:`save_weights`' file."""
-    from safetensors import safe_open
+def _widths(network: CompactMatting) -> dict[str, str]:
+    """The configuration as texts: numbers with spaces between."""
+    return {key: " ".join(map(str, value)) for key, value in asdict(network.config).items()}
 
-    with safe_open(str(path), "pt") as file:
-        metadata = file.metadata()
-    widths: dict[str, Any] = {k: tuple(map(int, v.split())) for k, v in metadata.items()}
-    config = CompactConfig(**widths)
-    network = CompactMatting(config)
-    missing, unexpected = network.load_state_dict(
-        unpack_tensors(load_file(str(path))), strict=False
-    )
+
+def load_weights(path: Path) -> CompactMatting:
+    """A network ready for inference from :func:`save_weights`' file, or from a ``lean`` graph."""
+    tensors, widths = _read_graph(path) if path.suffix == ".onnx" else _read_tensors(path)
+    config: dict[str, Any] = {k: tuple(map(int, v.split())) for k, v in widths.items()}
+    network = CompactMatting(CompactConfig(**config))
+    missing, unexpected = network.load_state_dict(tensors, strict=False)
     wrong = [n for n in missing if not n.startswith("hints.") and "num_batches" not in n]
     if wrong or unexpected:
         raise ValueError(f"{path}: got a file without {wrong} and with {list(unexpected)}")
     return network.eval()
+
+
+def _read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    with safe_open(str(path), "pt") as file:
+        return unpack_tensors(load_file(str(path))), file.metadata()
+
+
+def _read_graph(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    model = onnx.load(str(path))
+    unpack(model)
+    arrays = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    for node in model.graph.node:  # the exporter writes equal tensors once
+        if node.op_type == "Identity" and node.input[0] in arrays:
+            arrays[node.output[0]] = arrays[node.input[0]]
+    tensors = {
+        name.removeprefix(_NETWORK): torch.from_numpy(array.copy())
+        for name, array in arrays.items()
+        if name.startswith(_NETWORK)
+    }
+    properties = {p.key: p.value for p in model.metadata_props if p.key.startswith(_PROPERTY)}
+    return tensors, {key.removeprefix(_PROPERTY): value for key, value in properties.items()}

@@ -24,7 +24,8 @@ LEAST_VALUES = 2048
 LEAST_FAN_IN = 32
 _LARGEST = 127
 _STEP_BITS = 11
-_STEPS = ".steps"
+STEPS = ".steps"
+"""Ending of the name of a kernel's steps in a file."""
 
 
 def is_dense(shape: tuple[int, ...]) -> bool:
@@ -57,7 +58,7 @@ def pack_tensors(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         if found is None:
             packed[name] = tensor.half().contiguous()
         else:
-            packed[name], packed[name + _STEPS] = map(torch.from_numpy, found)
+            packed[name], packed[name + STEPS] = map(torch.from_numpy, found)
     return packed
 
 
@@ -69,12 +70,12 @@ def unpack_tensors(packed: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """
     tensors: dict[str, Tensor] = {}
     for name, tensor in packed.items():
-        if name.endswith(_STEPS):
+        if name.endswith(STEPS):
             continue
         if tensor.dtype != torch.int8:
             tensors[name] = tensor
             continue
-        steps = packed.get(name + _STEPS)
+        steps = packed.get(name + STEPS)
         if steps is None or steps.shape != (*tensor.shape[:1], 1, 1, 1):
             raise ValueError(f"{name} has no steps, or not one to an output channel")
         tensors[name] = tensor.float() * steps.float()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -204,10 +205,15 @@ def test_full_onnx_takes_any_frame_size(network: CompactMatting, tmp_path: Path)
         assert [s.shape for s in state] == network.state_shapes(1, 32, 64)
 
 
-def test_weights_come_back_from_safetensors(network: CompactMatting, tmp_path: Path) -> None:
+@pytest.mark.parametrize("write", [save_weights, export_lean])
+def test_weights_come_back_from_their_files(
+    write: Callable[[CompactMatting, Path], None], network: CompactMatting, tmp_path: Path
+) -> None:
     network = round_weights(copy.deepcopy(network))
-    save_weights(network, tmp_path / "w.safetensors")
-    loaded = load_weights(tmp_path / "w.safetensors")
+    path = tmp_path / ("w.onnx" if write is export_lean else "w.safetensors")
+    write(network, path)
+    loaded = load_weights(path)
+    assert loaded.config == network.config
     src = torch.rand(1, 3, 32, 32)
     with torch.inference_mode():
         assert torch.equal(loaded(src, zero_state()).pha, network(src, zero_state()).pha)

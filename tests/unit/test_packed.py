@@ -53,10 +53,6 @@ def test_the_same_numbers_come_out(network: CompactMatting, tmp_path: Path) -> N
     assert {t.data_type for t in whole.graph.initializer} == {onnx.TensorProto.FLOAT}
     for ours, theirs in zip(outputs(packed), outputs(whole), strict=True):
         np.testing.assert_array_equal(ours, theirs)
-    known = {t.name: onnx.numpy_helper.to_array(t) for t in whole.graph.initializer}
-    for name, weights in network.state_dict().items():
-        if name in known:
-            np.testing.assert_array_equal(known[name], weights.numpy())
     again = onnx.ModelProto.FromString(whole.SerializeToString())
     pack(again)
     assert {t.name for t in again.graph.initializer} == {t.name for t in packed.graph.initializer}
