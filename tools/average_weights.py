@@ -4,8 +4,9 @@
         --cache CACHE --extra EXTRA [--beside OTHER-RUN/last.pt 0.3]
 
 Network and moving average of the checkpoint become the mean (`rvm.training.soup`); optimiser, hints
-and step stay, so that `tools/train.py` goes on with the next stage of its recipe. What was there
-before is kept beside it as <name>-before.pt.
+and step stay, so that `tools/train.py` goes on with the next stage of its recipe. Batch norm's
+statistics are taken anew, unless the recipe froze them. What was there before is kept beside it as
+<name>-before.pt.
 """
 
 from __future__ import annotations
@@ -65,8 +66,9 @@ def main() -> None:
         other = torch.load(path, map_location="cpu", weights_only=True)
         runs.append((averaged_network(other), float(share)))
     network = mixed_all(load_weights(args.older), runs)
-    material = Material(Path(args.data), args.cache, extra=args.extra)
-    settle_norms(network, pictures(Sampler(material, Mixture())))
+    if content["recipe"].get("norms") != "frozen":  # else all of them have the same statistics
+        material = Material(Path(args.data), args.cache, extra=args.extra)
+        settle_norms(network, pictures(Sampler(material, Mixture())))
     for name, tensor in network.state_dict().items():
         for part, prefix in (("model", ""), ("average", ""), ("learning", "0.")):
             content[part][prefix + name] = tensor

@@ -1,8 +1,8 @@
 """Export a trained compact network to models/: ONNX forms, safetensors and manifest entries.
 
-    python tools/export_compact.py RUN/last.pt --out models --name compact_quality
-    python tools/export_compact.py models/compact.safetensors    # the same weights once more
-    python tools/export_compact.py models/compact.safetensors --full FILE    # for other programs
+    python tools/export_compact.py RUN/last.pt --name compact_quality
+    python tools/export_compact.py models/compact.onnx    # the same weights once more
+    python tools/export_compact.py models/compact.onnx --full FILE    # for other programs
 
 The moving average of the weights is what is exported. Each ONNX file is run beside the network in
 ONNX Runtime before it takes its place; the manifest entries are printed, or, with ``--manifest``,
@@ -35,13 +35,12 @@ from rvm.network.compact_export import (
 from rvm.network.manifest_entry import entry, put_entries
 from rvm.training.loop import averaged_network
 
-DEFAULT = "compact"
-LIGHT_WEIGHTS = "compact_light_torch"
-"""What the default's own weights are called in torch: `compact_torch` are those of the larger
-network, which a GPU runs as fast."""
+LIGHT = "compact"
+"""The default on a CPU. It has no file for torch, where `compact_torch` stands for it: the weights
+of the larger network, as a GPU has time to spare (which has not been measured)."""
 
 DESCRIPTIONS = {
-    DEFAULT: "Our compact recurrent network, small frames in, what refines alpha out",
+    LIGHT: "Our compact recurrent network, small frames in, what refines alpha out",
     "compact_quality": "Our larger network, with more pixels for all who are not close",
 }
 SMALL = (192, 352)
@@ -54,7 +53,7 @@ def load_average(path: Path) -> CompactMatting:
 
     Every form is made of the same rounded weights. A file of them is taken as well.
     """
-    if path.suffix == ".safetensors":
+    if path.suffix in (".safetensors", ".onnx"):
         return round_weights(load_weights(path))
     content = torch.load(path, map_location="cpu", weights_only=True)
     return round_weights(averaged_network(content)).eval()
@@ -104,28 +103,32 @@ def write_full(network: CompactMatting, path: Path) -> None:
 
 def entries_of(name: str, folder: Path, long_side: int) -> dict[str, str]:
     """The manifest tables of what was written."""
-    stem, default = name.replace("_", "-"), name == DEFAULT
-    weights = LIGHT_WEIGHTS if default else f"{name}_torch"
-    return {
+    stem = name.replace("_", "-")
+    tables = {
         name: entry(
-            name, folder / f"{stem}.onnx", "rvm-compact-lean", long_side, default=default,
+            name, folder / f"{stem}.onnx", "rvm-compact-lean", long_side, default=name == LIGHT,
             torch_twin=f"{name}_torch", int8_twin=f"{name}_int8",
             description=DESCRIPTIONS.get(name, "A compact recurrent network of our own"),
-        ),
-        weights: entry(
-            weights, folder / f"{stem}.safetensors", "rvm-compact-core", long_side,
-            description="The same weights for torch",
-        ),
+        )
     }  # fmt: skip
+    if name != LIGHT:
+        tables[f"{name}_torch"] = entry(
+            f"{name}_torch", folder / f"{stem}.safetensors", "rvm-compact-core", long_side,
+            description="The same weights for torch",
+        )  # fmt: skip
+    return tables
 
 
-def write_files(network: CompactMatting, folder: Path, stem: str) -> float:
+def write_files(network: CompactMatting, folder: Path, name: str) -> float:
     """Write and check the files of a model; returns the ONNX file's largest difference."""
+    stem = name.replace("_", "-")
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        written = [Path(scratch) / f"{stem}.onnx", Path(scratch) / f"{stem}.safetensors"]
+        written = [Path(scratch) / f"{stem}.onnx"]
         export_lean(network, written[0])
         difference = checked(LeanForm(network), written[0], SMALL, LEAN_OUTPUTS)
-        save_weights(network, written[1])
+        if name != LIGHT:
+            written.append(Path(scratch) / f"{stem}.safetensors")
+            save_weights(network, written[1])
         for path in written:
             path.replace(folder / path.name)
     return difference
@@ -145,12 +148,11 @@ def main() -> None:
     if args.full is not None:
         write_full(network, args.full)
         return
-    stem = args.name.replace("_", "-")
-    difference = write_files(network, args.out, stem)
+    difference = write_files(network, args.out, args.name)
     entries = entries_of(args.name, args.out, args.long_side)
     if args.manifest:
         put_entries(args.manifest, entries)
-    print(f"{stem}.onnx: at most {difference:.2g} from the network")
+    print(f"{args.name}: at most {difference:.2g} from the network")
     print("\n".join(entries.values()))
 
 

@@ -20,7 +20,7 @@ from tests.synth_clips import write_clip
 
 pytestmark = pytest.mark.gpu
 
-WEIGHTS = Path(rvm.__file__).parents[1] / "models" / "compact.safetensors"
+WEIGHTS = Path(rvm.__file__).parents[1] / "models" / "compact-quality.safetensors"
 
 
 def hevc_clip(folder: Path, pix_fmt: str = "yuv420p") -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -74,8 +75,9 @@ def test_a_model_says_from_when_on_people_are_far_and_half_way_off() -> None:
     assert FINE.after_share(Gaze("middle"), 0.525) == Gaze("middle")
     assert FINE.after_share(Gaze("middle"), 0.535) == Gaze()
     assert FINE.after_share(Gaze(), 0.51) == Gaze()
-    fine: Any = load_engine("compact_quality", engine="onnxruntime", device="cpu", threads=1)
-    assert fine._focus == FINE
+    for name, distant_side in (("compact_quality", 0), ("compact_quality_int8", 640)):
+        fine: Any = load_engine(name, engine="onnxruntime", device="cpu", threads=1)
+        assert fine._focus == replace(FINE, distant_side=distant_side)
 
 
 @pytest.mark.parametrize(
