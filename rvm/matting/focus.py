@@ -28,8 +28,9 @@ and 3.9 on 704, six of 0.06 to 0.1 had 3.1, 2.7 and 2.6, and the woman with her 
 people of a sixth to a fifth had 4.5, 6.3 and 8.0. At 720p, where there is more to see, sixteen
 composites had 3.1, 2.8 and 2.6, and 2.35 on 832. Such a picture costs a CPU three times the usual
 one, so only `compact_quality` in 8 bits has one there (`distant_side`), and torch, as GPUs hardly
-notice. It is come to by way of the 512 alone: of a headless body on a lawn 352 found a part, which was taken
-for somebody distant. A window is taken then only where it shows people more finely than that.
+notice. It is come to by way of the 512 alone: of a headless body on a lawn 352 found a part, which
+was taken for somebody distant. A window is taken then only where it shows people more finely than
+that.
 
 What a frame's matte covers decides for the next frame; in torch, which must not wait for a GPU, for
 the one after that, but for a stream's first frames. (Over the same composites MAD was 10.8 with no
