@@ -114,7 +114,7 @@ def entries_of(name: str, folder: Path, long_side: int) -> dict[str, str]:
     if name != LIGHT:
         tables[f"{name}_torch"] = entry(
             f"{name}_torch", folder / f"{stem}.safetensors", "rvm-compact-core", long_side,
-            description="The same weights for torch",
+            description=f"The weights of {name} for torch",
         )  # fmt: skip
     return tables
 

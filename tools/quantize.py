@@ -108,7 +108,7 @@ def main() -> None:
         name = args.out.stem.replace("-", "_")
         table = entry(
             name, args.out, "rvm-compact-lean", args.side, precision="int8",
-            description="The same with 8-bit convolutions",
+            description=f"{args.model.stem.replace('-', '_')} with 8-bit convolutions",
         )  # fmt: skip
         put_entries(args.manifest, {name: table})
     if args.json is not None:
