@@ -17,7 +17,8 @@ Layout, for a small frame h x w (written from our own measurements, trained from
     down3   1/8   the same                                    -> r2
     down4   1/16  the same                                    -> r3
     down5   1/32  the same, and a global context gate         -> r4
-    decoder: at each level 1x1(coarser) upsampled + 1x1(skip), depthwise block, split ConvGRU
+    decoder: at each level 1x1(coarser) upsampled + 1x1(skip), depthwise block, in the larger
+            network residual convs 3x3, split ConvGRU
     head    1/2   pixel shuffle to h x w for alpha; guided filter with a learnt regulariser
 """
 
