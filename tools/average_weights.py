@@ -1,6 +1,6 @@
 """Let a run go on from the mean of what it reached and what it began with.
 
-    RVM_TRAIN_DATA=DIR python tools/average_weights.py RUN/last.pt --older WEIGHTS.safetensors \\
+    RVM_TRAIN_DATA=DIR python tools/average_weights.py RUN/last.pt --older WEIGHTS \\
         --cache CACHE --extra EXTRA [--beside OTHER-RUN/last.pt 0.3]
 
 Network and moving average of the checkpoint become the mean (`rvm.training.soup`); optimiser, hints
@@ -44,7 +44,9 @@ def main() -> None:
     """Parse the command line, average, write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("checkpoint", type=Path)
-    parser.add_argument("--older", type=Path, required=True, help=".safetensors it began with")
+    parser.add_argument(
+        "--older", type=Path, required=True, help=".safetensors or .onnx it began with"
+    )
     parser.add_argument("--share", type=float, default=0.5, help="of the newer weights")
     parser.add_argument(
         "--beside",
@@ -66,7 +68,7 @@ def main() -> None:
         other = torch.load(path, map_location="cpu", weights_only=True)
         runs.append((averaged_network(other), float(share)))
     network = mixed_all(load_weights(args.older), runs)
-    if content["recipe"].get("norms") != "frozen":  # else all of them have the same statistics
+    if content["recipe"].get("norms") != "frozen":  # frozen ones are all the same
         material = Material(Path(args.data), args.cache, extra=args.extra)
         settle_norms(network, pictures(Sampler(material, Mixture())))
     for name, tensor in network.state_dict().items():

@@ -130,9 +130,9 @@ def cost_rows(
 
 
 def sides_of(entry: dict[str, Any]) -> list[int]:
-    """Long sides of the network's picture: usual, for the distant, and for the far if most are."""
-    far = [FAR_SIDE] if "far_share" in entry else []
-    return [entry["long_side"], *far, *(entry[k] for k in ("distant_side",) if k in entry)]
+    """Long sides of the network's picture: usual, for the far if most are, and for the distant."""
+    far = FAR_SIDE if "far_share" in entry else None
+    return [side for side in (entry["long_side"], far, entry.get("distant_side")) if side]
 
 
 def latency_table(latency: dict[str, float]) -> str:

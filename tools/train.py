@@ -78,7 +78,7 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, required=True)
     parser.add_argument("--extra", type=Path, help="folder with backgrounds/*.jpg, rendered/*.png")
     parser.add_argument("--run", type=Path, required=True)
-    parser.add_argument("--init", type=Path, help="start from these .safetensors weights")
+    parser.add_argument("--init", type=Path, help="start from these weights, .safetensors or .onnx")
     parser.add_argument("--teacher", type=Path, help="reference weights whose features teach too")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--workers", type=int, default=1)

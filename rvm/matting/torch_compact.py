@@ -17,7 +17,7 @@ from rvm.matting.contracts.compact import FIRST_LOOKS, SCALES
 from rvm.matting.graph import first_line
 from rvm.matting.torch_engine import TorchModel
 from rvm.matting.torch_picture import luma_guide, network_picture
-from rvm.network.compact import CompactConfig, CompactMatting
+from rvm.network.compact import CompactMatting, network_from
 from rvm.network.grid import unpack_tensors
 
 if TYPE_CHECKING:
@@ -101,16 +101,9 @@ def build_compact(
         ModelError: the metadata or the tensors are not those of a compact network.
     """
     try:
-        config = CompactConfig(**{k: tuple(map(int, v.split())) for k, v in metadata.items()})  # type: ignore[arg-type]
-        network = CompactMatting(config)
-        missing, unexpected = network.load_state_dict(unpack_tensors(tensors), strict=False)
+        return network_from(unpack_tensors(tensors), metadata)
     except (TypeError, ValueError, RuntimeError) as error:
         raise ModelError(f"{name} is no compact network: {first_line(error)}") from error
-    # Files leave out what only training uses.
-    missing = [key for key in missing if not key.startswith("hints.") and "num_batches" not in key]
-    if missing or unexpected:
-        raise ModelError(f"{name} is no compact network: tensors {[*missing, *unexpected][:3]}")
-    return network
 
 
 def _finite(tensor: Tensor) -> Tensor:

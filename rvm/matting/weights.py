@@ -61,7 +61,7 @@ class ModelEntry:
         far_share: share of the frame below which people are far (`rvm.matting.focus`), or None.
         middle_share: the same for people half way off.
         distant_side: long side of the network's input for people who are farther still, or None.
-        torch_twin: name of the same model as torch weights, or None.
+        torch_twin: name of torch weights that stand for it on a GPU, or None.
         int8_twin: name of the same model with 8-bit convolutions, or None.
     """
 

@@ -24,9 +24,9 @@ Layout, for a small frame h x w (written from our own measurements, trained from
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -382,6 +382,26 @@ def norms_beyond(network: CompactMatting, fewer: CompactConfig) -> Iterator[nn.B
     for blocks, depth in zip((*stages, *levels), known, strict=True):
         for block in [b for b in blocks if isinstance(b, ResidualConv)][depth:]:
             yield from (m for m in block.conv if isinstance(m, nn.BatchNorm2d))
+
+
+def network_from(tensors: Mapping[str, Tensor], widths: Mapping[str, str]) -> CompactMatting:
+    """The network that a file holds, ready for inference.
+
+    Args:
+        tensors: its weights by name; hints and batch norm's counters, which only training uses, may
+            be missing.
+        widths: the fields of :class:`CompactConfig`, as texts of numbers with spaces between.
+
+    Raises:
+        TypeError, ValueError, RuntimeError: they are not those of a compact network.
+    """
+    config: dict[str, Any] = {k: tuple(map(int, v.split())) for k, v in widths.items()}
+    network = CompactMatting(CompactConfig(**config))
+    missing, unexpected = network.load_state_dict(dict(tensors), strict=False)
+    missing = [key for key in missing if not key.startswith("hints.") and "num_batches" not in key]
+    if missing or unexpected:
+        raise ValueError(f"tensors {[*missing, *unexpected][:3]}")
+    return network.eval()
 
 
 def zero_state() -> tuple[Tensor, ...]:

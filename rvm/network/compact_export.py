@@ -18,7 +18,6 @@ from __future__ import annotations
 import warnings
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import onnx
 import torch
@@ -28,7 +27,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rvm.network.compact import CompactConfig, CompactMatting, refine
+from rvm.network.compact import CompactMatting, network_from, refine
 from rvm.network.grid import is_dense, on_grid, pack_tensors, unpack_tensors
 from rvm.network.packed import pack, unpack
 
@@ -188,13 +187,7 @@ def _widths(network: CompactMatting) -> dict[str, str]:
 def load_weights(path: Path) -> CompactMatting:
     """A network ready for inference from :func:`save_weights`' file, or from a ``lean`` graph."""
     tensors, widths = _read_graph(path) if path.suffix == ".onnx" else _read_tensors(path)
-    config: dict[str, Any] = {k: tuple(map(int, v.split())) for k, v in widths.items()}
-    network = CompactMatting(CompactConfig(**config))
-    missing, unexpected = network.load_state_dict(tensors, strict=False)
-    wrong = [n for n in missing if not n.startswith("hints.") and "num_batches" not in n]
-    if wrong or unexpected:
-        raise ValueError(f"{path}: got a file without {wrong} and with {list(unexpected)}")
-    return network.eval()
+    return network_from(tensors, widths)
 
 
 def _read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

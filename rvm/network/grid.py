@@ -20,7 +20,7 @@ Int8 = npt.NDArray[np.int8]
 
 #: What is smaller, or has fewer values to an output channel, as the stem and depthwise kernels do,
 #: is not put on a grid: it weighs little, and each value matters more.
-LEAST_VALUES = 2048
+LEAST_KERNEL = 2048
 LEAST_FAN_IN = 32
 _LARGEST = 127
 _STEP_BITS = 11
@@ -31,7 +31,7 @@ STEPS = ".steps"
 def is_dense(shape: tuple[int, ...]) -> bool:
     """Whether tensors of this shape are kernels that belong on a grid."""
     values = int(np.prod(shape))
-    return len(shape) == 4 and values >= LEAST_VALUES and values // shape[0] >= LEAST_FAN_IN
+    return len(shape) == 4 and values >= LEAST_KERNEL and values // shape[0] >= LEAST_FAN_IN
 
 
 def on_grid(kernels: Float32) -> Float32:
