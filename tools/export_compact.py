@@ -36,8 +36,11 @@ from rvm.network.manifest_entry import entry, put_entries
 from rvm.training.loop import averaged_network
 
 LIGHT = "compact"
-"""The default on a CPU. It has no file for torch, where `compact_torch` stands for it: the weights
-of the larger network, as a GPU has time to spare (which has not been measured)."""
+"""The default on a CPU. It has no file for torch, where the larger network stands for it, too, as a
+GPU has time to spare (which has not been measured)."""
+
+TORCH = "compact_torch"
+"""What torch runs for all that ships: the weights of the larger network."""
 
 DESCRIPTIONS = {
     LIGHT: "Our compact recurrent network, small frames in, what refines alpha out",
@@ -104,16 +107,17 @@ def write_full(network: CompactMatting, path: Path) -> None:
 def entries_of(name: str, folder: Path, long_side: int) -> dict[str, str]:
     """The manifest tables of what was written."""
     stem = name.replace("_", "-")
+    twin = TORCH if name in DESCRIPTIONS else f"{name}_torch"
     tables = {
         name: entry(
             name, folder / f"{stem}.onnx", "rvm-compact-lean", long_side, default=name == LIGHT,
-            torch_twin=f"{name}_torch", int8_twin=f"{name}_int8",
+            torch_twin=twin, int8_twin=f"{name}_int8",
             description=DESCRIPTIONS.get(name, "A compact recurrent network of our own"),
         )
     }  # fmt: skip
     if name != LIGHT:
-        tables[f"{name}_torch"] = entry(
-            f"{name}_torch", folder / f"{stem}.safetensors", "rvm-compact-core", long_side,
+        tables[twin] = entry(
+            twin, folder / f"{stem}.safetensors", "rvm-compact-core", long_side,
             description=f"The weights of {name} for torch",
         )  # fmt: skip
     return tables

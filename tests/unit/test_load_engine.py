@@ -169,7 +169,7 @@ class TestChoice:
         self, monkeypatch: pytest.MonkeyPatch, wanted: str | None, sees: bool, engine: str
     ) -> None:
         monkeypatch.setattr(load, "torch_sees_cuda", lambda: sees)
-        expected = (wanted or "compact") + ("_torch" if sees else "")
+        expected = "compact_torch" if sees else wanted or "compact"
         name, place, twin = load.foresee(wanted, device="cuda:1")
         assert twin == expected
         assert (name, place.name) == (engine, "cuda:1")
