@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from rvm.training.material import Clip, Material, is_validation_still
-from rvm.training.sampling import NOTHING_RARE, Mixture, Sampler
+from rvm.training.rarities import NOTHING_RARE
+from rvm.training.sampling import Mixture, Sampler
 
 UInt8 = npt.NDArray[np.uint8]
 

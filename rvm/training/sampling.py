@@ -14,15 +14,15 @@ import numpy.typing as npt
 
 from rvm.training import augmentation as aug
 from rvm.training.augmentation import Placement, Rng
+from rvm.training.framing import cover, frame_person
 from rvm.training.material import Clip, Material, Still
+from rvm.training.mixing import blend, match_light, match_room
+from rvm.training.rarities import USUAL, Rarities, happens
 
 UInt8 = npt.NDArray[np.uint8]
 
 REFLECT = cv2.BORDER_REFLECT_101
 CONSTANT = cv2.BORDER_CONSTANT
-
-WIDE_SHARE = 0.3
-"""How often a real picture may end inside the frame; its mirror image goes on from there."""
 
 PEOPLE_SHARE = 0.4
 """How often a single picture is one of the extra people, where there are any."""
@@ -34,21 +34,8 @@ RENDERED_SHARE = 0.2
 """How often a cut-out person is a rendered one, where there are any: seldom, as hair and cloth
 look less than real, but they bend down, sit and turn away more than anybody photographed."""
 
-FAR_SHARE = 0.2
-"""How often a cut-out person is seen whole and from afar."""
-
 SMEAR = 0.05
 """How far somebody moves while the shutter is open, at most, of the frame's width."""
-
-HEADLESS = (0.12, 0.5)
-"""How much of a person is above the frame when the head is cut off."""
-
-STANDING = 1.7
-"""A person this much taller than wide stands, seen whole or nearly so."""
-
-INSIDE = (0.01, 0.98)
-"""A box whose upper and lower edge lie between these shares of the picture's height cuts nobody
-off."""
 
 CLIP_SHARES = {"asl": 0.35, "overhead": 0.6}
 """How often a clip is drawn, by the first word of its name: the asl_ ones share one room."""
@@ -69,25 +56,6 @@ class Mixture:
 
 
 @dataclass(frozen=True)
-class Rarities:
-    """How often what is rare happens, 0..1; at 0 no random number is drawn for it."""
-
-    smeared: float = 0.12
-    """A cut-out person is blurred by motion."""
-    alike: float = 0.12
-    """The place behind somebody has the colour of their hair or clothes (:func:`match_room`)."""
-    bent: float = 0.2
-    """Somebody whole who does not stand with closed arms, but bends, sits or stretches them out, is
-    seen from afar, as others are by :data:`FAR_SHARE`."""
-    headless: float = 0.08
-    """The upper edge of the frame cuts somebody's head off, as when they get up from their desk."""
-
-
-NOTHING_RARE = Rarities(0, 0, 0, 0)
-"""For what is measured on: it stays the same when something rare is added."""
-
-
-@dataclass(frozen=True)
 class Sequence:
     """One training sequence; see the module docstring."""
 
@@ -105,9 +73,7 @@ class Sampler:
         rarities: how often what is rare happens.
     """
 
-    def __init__(
-        self, material: Material, mixture: Mixture, rarities: Rarities = Rarities()
-    ) -> None:
+    def __init__(self, material: Material, mixture: Mixture, rarities: Rarities = USUAL) -> None:
         self.material = material
         self._mixture = mixture
         self._rarities = rarities
@@ -129,7 +95,7 @@ class Sampler:
     def still(self, rng: Rng, frames: int, size: tuple[int, int]) -> Sequence:
         """A real picture as it was taken, cropped and moved like a hand-held camera."""
         still = self._any_still(rng, 0.75)
-        anchor, start = self._frame_person(rng, still, size, natural=True)
+        anchor, start = self._framed(rng, still, size, natural=True)
         path = aug.motion(rng, start, frames, size[0] * 0.008)
         return Sequence(
             aug.warp(still.rgb, path, anchor, size, REFLECT),
@@ -154,7 +120,7 @@ class Sampler:
     def clip(self, rng: Rng, frames: int, size: tuple[int, int]) -> Sequence:
         """Real footage with the teacher's mattes, in order, sometimes fast or backwards."""
         clip, index = self._clip_frames(rng, frames)
-        anchor, start = self._cover(rng, clip.rgb.shape[2], clip.rgb.shape[1], size, 1.5)
+        anchor, start = cover(rng, clip.rgb.shape[2], clip.rgb.shape[1], size, 1.5)
         path = aug.motion(rng, start, frames, size[0] * 0.004)
         return Sequence(
             *(
@@ -188,7 +154,7 @@ class Sampler:
             picture = self._street(rng)
         else:
             picture = aug.texture(rng, size)
-        anchor, start = self._cover(rng, picture.shape[1], picture.shape[0], size, 2.0)
+        anchor, start = cover(rng, picture.shape[1], picture.shape[0], size, 2.0)
         back = aug.warp(
             picture, aug.motion(rng, start, frames, size[0] * 0.006), anchor, size, REFLECT
         )
@@ -236,7 +202,7 @@ class Sampler:
     def _cutout(
         self, rng: Rng, still: Still, frames: int, size: tuple[int, int]
     ) -> tuple[UInt8, UInt8]:
-        anchor, start = self._frame_person(rng, still, size, natural=False)
+        anchor, start = self._framed(rng, still, size, natural=False)
         path = aug.motion(rng, start, frames, size[0] * 0.012)
         if happens(rng, self._rarities.smeared):
             return self._smeared(rng, still, anchor, path, size)
@@ -265,6 +231,11 @@ class Sampler:
         ]
         return np.stack([alpha for alpha, _ in frames]), np.stack([fgr for _, fgr in frames])
 
+    def _framed(
+        self, rng: Rng, still: Still, size: tuple[int, int], *, natural: bool
+    ) -> tuple[tuple[float, float], Placement]:
+        return frame_person(rng, still, size, natural=natural, rarities=self._rarities)
+
     def _anybody(self, rng: Rng) -> Still:
         """Somebody to cut out; the rendered, who have no background, are seen no other way."""
         rendered = self.material.rendered
@@ -292,114 +263,6 @@ class Sampler:
         first = int(rng.integers(0, len(clip.alpha) - stride * (frames - 1)))
         index = [first + stride * t for t in range(frames)]
         return clip, index[::-1] if rng.random() < 0.3 else index
-
-    def _frame_person(
-        self, rng: Rng, still: Still, size: tuple[int, int], natural: bool
-    ) -> tuple[tuple[float, float], Placement]:
-        """Choose how much of a person is in frame: all, the upper body or the head.
-
-        Returns the source anchor (middle of the visible part) and where it goes.
-        """
-        width, height = size
-        rows, columns = still.alpha.shape
-        left, top, right, bottom = still.box
-        tall = bottom - top
-        standing = tall > STANDING * (right - left)
-        shares = (1.0, 0.55, 0.36, 0.24, 0.16) if standing else (1.0, 1.0, 0.8, 0.6, 0.5)
-        shown = float(rng.choice(shares, p=[0.22, 0.2, 0.24, 0.21, 0.13]))
-        shown *= rng.uniform(0.9, 1.15)
-        fill = rng.uniform(0.6, 1.0) if shown > 0.8 else rng.uniform(0.75, 1.0)
-        below_top, above_bottom = top >= INSIDE[0] * rows, bottom <= INSIDE[1] * rows
-        if not natural and self._seen_from_afar(rng, standing, below_top and above_bottom):
-            shown, fill = 1.0, rng.uniform(0.25, 0.6)
-        scale = height * fill / (tall * shown)
-        if natural:  # keep most of the frame inside the picture, or show all of it, mirrored
-            if rng.random() > WIDE_SHARE:
-                scale = max(scale, width / columns * 0.92)
-            scale = max(scale, height / rows * 0.98)
-        head_y = height * (rng.uniform(0.0, 0.06) + (1 - fill) * rng.uniform(0.2, 1.0))
-        if happens(rng, self._rarities.headless):
-            head_y = -tall * scale * rng.uniform(*HEADLESS)
-            if natural:  # the picture has to go on down to the frame's lower edge
-                head_y = max(head_y, height - (rows - top) * scale)
-        if not natural:  # who is cut off by the picture's edge must be by the frame's
-            if not above_bottom:
-                head_y = max(head_y, height - tall * scale + 1)
-            elif not below_top:
-                head_y = min(head_y, -0.02 * height)
-        spread = 0.1 if natural else 0.26
-        x = width * (0.5 + np.clip(rng.normal(0, spread), -0.45, 0.45))
-        stretch = np.exp(rng.normal(0, 0.06))
-        angle = rng.normal(0, 3.0)
-        anchor = ((left + right) / 2, float(top))
-        return anchor, Placement(x, head_y, scale * stretch, scale / stretch, angle)
-
-    def _seen_from_afar(self, rng: Rng, standing: bool, whole: bool) -> bool:
-        if standing:
-            return bool(rng.random() < FAR_SHARE)
-        return whole and happens(rng, self._rarities.bent)
-
-    @staticmethod
-    def _cover(
-        rng: Rng, source_w: int, source_h: int, size: tuple[int, int], most: float
-    ) -> tuple[tuple[float, float], Placement]:
-        """Let a picture cover the frame, zoomed in up to ``most`` times."""
-        width, height = size
-        scale = max(width / source_w, height / source_h) * rng.uniform(1.0, most)
-        slack_x = max(0.0, source_w * scale - width) / 2
-        slack_y = max(0.0, source_h * scale - height) / 2
-        x = width / 2 + rng.uniform(-slack_x, slack_x)
-        y = height / 2 + rng.uniform(-slack_y, slack_y)
-        stretch = np.exp(rng.normal(0, 0.05))
-        anchor = (source_w / 2, source_h / 2)
-        return anchor, Placement(x, y, scale * stretch, scale / stretch, rng.normal(0, 2.0))
-
-
-def happens(rng: Rng, share: float) -> bool:
-    """True that often; at 0 no random number is drawn."""
-    return share > 0 and rng.random() < share
-
-
-def blend(alpha: UInt8, fgr: UInt8, back: UInt8) -> UInt8:
-    """fgr * alpha + back * (1 - alpha); [T,h,w], [T,h,w,3], [T,h,w,3]."""
-    a = alpha[..., None].astype(np.uint16)
-    mixed = fgr * a + back * (255 - a) + 127
-    return (mixed // 255).astype(np.uint8)
-
-
-def match_light(fgr: UInt8, alpha: UInt8, back: UInt8, share: float) -> UInt8:
-    """Move the person's mean colour towards the background's by ``share`` of the difference."""
-    inside = alpha[0] > 127
-    if not inside.any():
-        return fgr
-    person = fgr[0][inside].mean(0)
-    room = back[0].reshape(-1, 3).mean(0)
-    gain = np.clip((person + share * (room - person)) / np.maximum(person, 8), 0.4, 1.8)
-    return brightened(fgr, gain)
-
-
-def match_room(rng: Rng, back: UInt8, alpha: UInt8, fgr: UInt8) -> UInt8:
-    """The place in the colour of some spot of the person: a dark wall behind dark hair.
-
-    That colour is the mean of a patch around a random pixel of the person; the place's own mean
-    goes most of the way there, channel by channel.
-    """
-    rows, columns = np.nonzero(alpha[0] > 250)
-    if not rows.size:
-        return back
-    spot = int(rng.integers(rows.size))
-    y, x, reach = int(rows[spot]), int(columns[spot]), max(2, alpha.shape[2] // 80)
-    around = (slice(max(0, y - reach), y + reach + 1), slice(max(0, x - reach), x + reach + 1))
-    colour = fgr[0][around][alpha[0][around] > 250].mean(0)
-    room = np.maximum(back[0].reshape(-1, 3).mean(0), 4)
-    gain = np.clip((room + rng.uniform(0.6, 1.0) * (colour - room)) / room, 0.1, 5)
-    return brightened(back, gain)
-
-
-def brightened(frames: UInt8, gain: npt.NDArray[np.float64]) -> UInt8:
-    """Every channel times its factor of ``gain`` [3]."""
-    table = np.arange(256, dtype=np.float32)[:, None] * gain.astype(np.float32)
-    return aug.apply_tone(frames, table.clip(0, 255))
 
 
 def flip(sequence: Sequence) -> Sequence:

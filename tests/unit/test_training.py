@@ -15,8 +15,9 @@ from rvm.training import augmentation, losses, optimizers
 from rvm.training.compute import Batch, Compute
 from rvm.training.loop import Trainer, draw_batch, train
 from rvm.training.material import correct_with_mask, intersection_over_union, person_box
+from rvm.training.mixing import blend
 from rvm.training.recipe import Recipe, Stage, recipe_from_dict
-from rvm.training.sampling import Mixture, Sequence, blend, flip
+from rvm.training.sampling import Mixture, Sequence, flip
 
 TINY = CompactConfig((8, 8, 8, 8, 8), (1, 1, 1, 1), (8, 8, 8, 8, 8))
 

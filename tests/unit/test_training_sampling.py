@@ -11,18 +11,12 @@ import numpy as np
 import pytest
 
 from rvm.training import augmentation as aug
-from rvm.training import sampling
+from rvm.training import framing, sampling
+from rvm.training.framing import HEADLESS
 from rvm.training.material import Clip, Material, Still, load_cutouts
-from rvm.training.sampling import (
-    HEADLESS,
-    NOTHING_RARE,
-    RENDERED_SHARE,
-    Mixture,
-    Rarities,
-    Sampler,
-    happens,
-    match_room,
-)
+from rvm.training.mixing import match_room
+from rvm.training.rarities import NOTHING_RARE, Rarities, happens
+from rvm.training.sampling import RENDERED_SHARE, Mixture, Sampler
 
 SIZE = (96, 64)
 
@@ -69,7 +63,7 @@ def test_a_person_cut_off_by_the_picture_reaches_the_bottom_of_the_frame() -> No
     sampler = Sampler(material([portrait], False), Mixture())
     for seed in range(40):
         rng = np.random.default_rng(seed)
-        anchor, start = sampler._frame_person(rng, portrait, SIZE, natural=False)
+        anchor, start = sampler._framed(rng, portrait, SIZE, natural=False)
         bottom = start.matrix(anchor) @ np.array([90.0, 200.0, 1.0])
         assert bottom[1] >= SIZE[1] - 4
 
@@ -168,7 +162,8 @@ def test_what_is_measured_on_stays_the_same_when_something_rare_is_added(
     measured_on = Sampler(material([], False), Mixture(), NOTHING_RARE).still_composite
     drawn = [measured_on(np.random.default_rng(seed), 2, SIZE) for seed in range(8)]
     with monkeypatch.context() as patched:  # a sampler that knows of nothing rare
-        patched.setattr(sampling, "happens", lambda *_: False)
+        for module in (sampling, framing):
+            patched.setattr(module, "happens", lambda *_: False)
         ignorant = Sampler(material([], False), Mixture(), Rarities(1, 1, 1, 1)).still_composite
         for seed, sequence in enumerate(drawn):
             again = ignorant(np.random.default_rng(seed), 2, SIZE)
@@ -184,7 +179,7 @@ def test_a_head_above_the_frame_leaves_the_body_in_it() -> None:
     standing = still(400, 120, (40, 20, 80, 390), 200)
     sampler = Sampler(material([], False), Mixture(), Rarities(0, 0, 0, headless=1))
     for seed in range(40):
-        place = sampler._frame_person(np.random.default_rng(seed), standing, SIZE, natural=False)[1]
+        place = sampler._framed(np.random.default_rng(seed), standing, SIZE, natural=False)[1]
         cut = -place.y / (370 * np.sqrt(place.scale_x * place.scale_y))
         assert HEADLESS[0] <= cut <= HEADLESS[1]
 
@@ -195,7 +190,7 @@ def test_a_real_picture_goes_on_to_the_lower_edge_where_it_is_moved_up_for_that(
     cut = 0
     for seed in range(40):
         rng = np.random.default_rng(seed)
-        _, place = sampler._frame_person(rng, standing, SIZE, natural=True)
+        _, place = sampler._framed(rng, standing, SIZE, natural=True)
         cut += place.y < 0
         scale = np.sqrt(place.scale_x * place.scale_y)  # without the stretch
         assert place.y + 380 * scale >= SIZE[1] - 0.01
@@ -213,7 +208,7 @@ def test_whoever_stretches_their_arms_out_is_seen_from_afar_where_nothing_cuts_t
     heights = []
     for seed in range(20):
         rng = np.random.default_rng(seed)
-        _, start = sampler._frame_person(rng, somebody, SIZE, natural=False)
+        _, start = sampler._framed(rng, somebody, SIZE, natural=False)
         heights.append((box[3] - box[1]) * start.scale_y / SIZE[1])
     assert (min(heights) < 0.4) == (max(heights) < 0.75) == whole
 

@@ -1,0 +1,33 @@
+"""What is rare, and how often training shows it all the same."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rvm.training.augmentation import Rng
+
+
+@dataclass(frozen=True)
+class Rarities:
+    """How often what is rare happens, 0..1; at 0 no random number is drawn for it."""
+
+    smeared: float = 0.12
+    """A cut-out person is blurred by motion."""
+    alike: float = 0.12
+    """The place behind somebody has the colour of their hair or clothes
+    (:func:`rvm.training.mixing.match_room`)."""
+    bent: float = 0.2
+    """Somebody whole who does not stand with closed arms, but bends, sits or stretches them out, is
+    seen from afar, as others are by :data:`rvm.training.framing.FAR_SHARE`."""
+    headless: float = 0.08
+    """The upper edge of the frame cuts somebody's head off, as when they get up from their desk."""
+
+
+USUAL = Rarities()
+NOTHING_RARE = Rarities(0, 0, 0, 0)
+"""For what is measured on: it stays the same when something rare is added."""
+
+
+def happens(rng: Rng, share: float) -> bool:
+    """True that often; at 0 no random number is drawn."""
+    return share > 0 and rng.random() < share
