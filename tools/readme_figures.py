@@ -25,7 +25,7 @@ _TABLE = re.compile(
     re.DOTALL,
 )
 
-#: Title, name in the results, and the first and last of what a frame costs in tools/latency.py.
+#: Title, name in the results, and the sizes whose cost, by tools/latency.py, is told.
 MATTES = (
     ("`compact`, the default, in 8 bits", "compact-int8", ("compact-int8 352",)),
     ("`compact` in floating point", "compact", ("compact 352",)),
@@ -74,9 +74,8 @@ def mattes(results: dict[str, Any], latency: dict[str, float]) -> list[str]:
     for title, name, sizes in MATTES:
         cells = [f"{results[name][part][key]:.{n}f}" for _, part, key, n in MATTE_COLUMNS]
         shares = [latency["reference"] / latency[f"{size}: frame to alpha"] for size in sizes]
-        cells.append(" to ".join(f"1/{share:.0f}" for share in shares) or "")
-        if name == "reference":
-            cells[-1] = "1"
+        times = " to ".join(f"1/{share:.0f}" for share in shares)
+        cells.append("1" if name == "reference" else times)
         rows.append(f"| {title} | " + " | ".join(cells) + " |")
     return rows
 
@@ -114,9 +113,10 @@ def main() -> None:
     args = parser.parse_args()
     text = args.readme.read_text(encoding="utf-8")
     now = rewritten(text)
-    if args.check and now != text:
+    if not args.check:
+        args.readme.write_text(now, encoding="utf-8")
+    elif now != text:
         raise SystemExit(f"{args.readme.name} has other figures than the files that it names")
-    args.readme.write_text(now, encoding="utf-8")
 
 
 if __name__ == "__main__":
