@@ -44,14 +44,17 @@ class CompactConfig:
 
     ``widths`` are the channels at 1/2, 1/4, 1/8, 1/16 and 1/32; ``decoder`` those of the decoder
     at the same scales (its first entry is the head); ``depths`` the residual convolutions at 1/4,
-    1/8, 1/16 and 1/32, ``detail`` those of the decoder at 1/2, 1/4, 1/8 and 1/16. Half of each
-    decoder width but the head's goes through the ConvGRU.
+    1/8, 1/16 and 1/32, ``corrections`` what corrects behind them; ``detail`` are the residual
+    convolutions and ``decoder_corrections`` the corrections of the decoder, at 1/2, 1/4, 1/8 and
+    1/16. Half of each decoder width but the head's goes through the ConvGRU.
     """
 
     widths: tuple[int, int, int, int, int] = (16, 24, 48, 96, 160)
     depths: tuple[int, int, int, int] = (1, 2, 2, 2)
     decoder: tuple[int, int, int, int, int] = (16, 24, 32, 64, 96)
     detail: tuple[int, int, int, int] = (0, 0, 0, 0)
+    corrections: tuple[int, int, int, int] = (0, 0, 0, 0)
+    decoder_corrections: tuple[int, int, int, int] = (0, 0, 0, 0)
 
 
 class CompactOutput(NamedTuple):
@@ -89,8 +92,8 @@ def residuals(channels: int, depth: int) -> nn.Sequential:
     return nn.Sequential(*(ResidualConv(channels) for _ in range(depth)))
 
 
-class ResidualConv(nn.Module):
-    """x + relu(bn(conv3x3(x))).
+class Block(nn.Module):
+    """What works on [B,c,h,w] with one convolution 3x3 and a way past it.
 
     Dense on purpose: at these widths one costs a CPU as much as an inverted residual of the same
     width, and half as much to train.
@@ -100,9 +103,51 @@ class ResidualConv(nn.Module):
         super().__init__()
         self.conv = conv_bn(channels, channels, 3)
 
+    def quieten(self) -> None:
+        """Let next to nothing of the convolution through, but enough to learn from."""
+        raise NotImplementedError
+
+    def scale(self, share: float) -> None:
+        """Let ``share`` of the convolution through that went through before."""
+        with torch.no_grad():
+            for parameter in self.conv[1].parameters():
+                parameter.mul_(share)
+
+
+class ResidualConv(Block):
+    """x + relu(bn(conv3x3(x)))."""
+
+    def quieten(self) -> None:
+        """See :class:`Block`; batch norm lets a tenth through."""
+        nn.init.constant_(self.conv[1].get_parameter("weight"), 0.1)
+
     def forward(self, x: Tensor) -> Tensor:
         """[B,c,h,w] -> [B,c,h,w]."""
         return x + F.relu(self.conv(x))
+
+
+class Correction(Block):
+    """relu(x + bn(conv3x3(x))), for x that is nowhere negative.
+
+    Unlike a :class:`ResidualConv` it can take away. Of twelve of those that had been added to a
+    network that was nearly there, six had gone silent and the others were worth next to nothing:
+    what they add is never negative, so at first it does harm, and the shortest way out of that is
+    to add nothing.
+    """
+
+    def quieten(self) -> None:
+        """See :class:`Block`; kernels of zeros, which the first gradient turns the right way."""
+        nn.init.zeros_(self.conv[0].get_parameter("weight"))
+        nn.init.constant_(self.conv[1].get_parameter("weight"), 0.3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B,c,h,w] -> [B,c,h,w]."""
+        return F.relu(x + self.conv(x))
+
+
+def corrections(channels: int, depth: int) -> nn.Sequential:
+    """``depth`` corrections: [B,channels,h,w] -> the same."""
+    return nn.Sequential(*(Correction(channels) for _ in range(depth)))
 
 
 class ContextGate(nn.Module):
@@ -158,13 +203,14 @@ class SplitConvGRU(nn.Module):
 class DecoderLevel(nn.Module):
     """Joins the coarser level with the encoder's skip, then mixes and remembers."""
 
-    def __init__(self, coarse: int, skip: int, channels: int, detail: int) -> None:
+    def __init__(self, coarse: int, skip: int, channels: int, detail: int, fixes: int) -> None:
         super().__init__()
         self.from_coarse = nn.Conv2d(coarse, channels, 1, bias=False)
         self.from_skip = conv_bn(skip, channels)
         self.depthwise = conv_bn(channels, channels, 5, groups=channels)
         self.mix = conv_bn(channels, channels)
         self.detail = residuals(channels, detail)
+        self.corrections = corrections(channels, fixes)
         self.gru = SplitConvGRU(channels)
 
     def forward(
@@ -173,14 +219,14 @@ class DecoderLevel(nn.Module):
         """[B*T,coarse,h/2,w/2], [B*T,skip,h,w], [B,c/2,h,w] -> [B*T,c,h,w], [B,c/2,h,w]."""
         x = F.relu(upsample(self.from_coarse(coarse), 2) + self.from_skip(skip))
         x = x + F.relu(self.mix(F.relu(self.depthwise(x))))
-        joined, state = self.gru(self.detail(x), state, frames)
+        joined, state = self.gru(self.corrections(self.detail(x)), state, frames)
         return joined, state
 
 
 class Head(nn.Module):
     """From 1/2 resolution to alpha at the small frame's own, without a layer at that size."""
 
-    def __init__(self, coarse: int, skip: int, channels: int, detail: int) -> None:
+    def __init__(self, coarse: int, skip: int, channels: int, detail: int, fixes: int) -> None:
         super().__init__()
         self.from_coarse = nn.Conv2d(coarse, channels, 1, bias=False)
         self.from_skip = conv_bn(skip, channels)
@@ -188,6 +234,7 @@ class Head(nn.Module):
         self.spatial = conv_bn(channels, channels, 3, groups=channels)
         self.mix = conv_bn(channels, channels)
         self.detail = residuals(channels, detail)
+        self.corrections = corrections(channels, fixes)
         self.out = nn.Conv2d(channels, 8, 1)
 
     def forward(self, coarse: Tensor, skip: Tensor, pixels: Tensor) -> Tensor:
@@ -195,7 +242,7 @@ class Head(nn.Module):
         x = upsample(self.from_coarse(coarse), 2) + self.from_skip(skip) + self.from_pixels(pixels)
         x = F.relu(x)
         x = x + F.relu(self.mix(F.relu(self.spatial(x))))
-        planes: Tensor = self.out(self.detail(x))
+        planes: Tensor = self.out(self.corrections(self.detail(x)))
         return planes
 
 
@@ -207,19 +254,20 @@ class CompactMatting(nn.Module):
     def __init__(self, config: CompactConfig = CompactConfig()) -> None:
         super().__init__()
         self.config = config
-        c, d, more = config.widths, config.decoder, config.detail
+        c, d, more, fixes = config.widths, config.decoder, config.detail, config.decoder_corrections
         self.stem = conv_bn(3, c[0], 3, 2)
         self.down2 = stage(c[0], c[1], config.depths[0])
         self.down3 = stage(c[1], c[2], config.depths[1])
         self.down4 = stage(c[2], c[3], config.depths[2])
         self.down5 = stage(c[3], c[4], config.depths[3])
+        self.corrections = nn.ModuleList(map(corrections, c[1:], config.corrections))
         self.context = ContextGate(c[4])
         self.to_decoder = conv_bn(c[4], d[4])
         self.gru4 = SplitConvGRU(d[4])
-        self.up3 = DecoderLevel(d[4], c[3], d[3], more[3])
-        self.up2 = DecoderLevel(d[3], c[2], d[2], more[2])
-        self.up1 = DecoderLevel(d[2], c[1], d[1], more[1])
-        self.head = Head(d[1], c[0], d[0], more[0])
+        self.up3 = DecoderLevel(d[4], c[3], d[3], more[3], fixes[3])
+        self.up2 = DecoderLevel(d[3], c[2], d[2], more[2], fixes[2])
+        self.up1 = DecoderLevel(d[2], c[1], d[1], more[1], fixes[1])
+        self.head = Head(d[1], c[0], d[0], more[0], fixes[0])
         self.hints = nn.ModuleList(nn.Conv2d(channels, 1, 1) for channels in d[1:])
         self.register_buffer("luma", torch.tensor(LUMA).view(1, 3, 1, 1), persistent=False)
 
@@ -259,10 +307,11 @@ class CompactMatting(nn.Module):
         if x.dtype != weights.dtype:
             x = x.to(weights.dtype)
         f1 = F.relu(self.stem(x))
-        f2 = self.down2(f1)
-        f3 = self.down3(f2)
-        f4 = self.down4(f3)
-        f5 = F.relu(self.to_decoder(self.context(self.down5(f4))))
+        f2 = self.corrections[0](self.down2(f1))
+        f3 = self.corrections[1](self.down3(f2))
+        f4 = self.corrections[2](self.down4(f3))
+        f5 = self.corrections[3](self.down5(f4))
+        f5 = F.relu(self.to_decoder(self.context(f5)))
         y4, r4 = self.gru4(f5, state[3], frames)
         y3, r3 = self.up3(y4, f4, state[2], frames)
         y2, r2 = self.up2(y3, f3, state[1], frames)
@@ -365,23 +414,23 @@ def guided_coefficients(luma: Tensor, alpha: Tensor, log_eps: Tensor) -> tuple[T
 
 
 def grow(network: CompactMatting, fewer: CompactConfig) -> None:
-    """Quieten the residual convolutions that a network of ``fewer`` depths does not have.
+    """Quieten the blocks that a network of ``fewer`` does not have.
 
-    Their batch norm lets a tenth through, enough to learn from: the deeper network then begins
-    close to where the other one stopped.
+    The deeper network then begins close to where the other one stopped.
     """
-    for norm in norms_beyond(network, fewer):
-        nn.init.constant_(norm.weight, 0.1)
+    for block in blocks_beyond(network, fewer):
+        block.quieten()
 
 
-def norms_beyond(network: CompactMatting, fewer: CompactConfig) -> Iterator[nn.BatchNorm2d]:
-    """The batch norms of residual convolutions that a network of ``fewer`` depths does not have."""
+def blocks_beyond(network: CompactMatting, fewer: CompactConfig) -> Iterator[Block]:
+    """The residual convolutions and corrections that a network of ``fewer`` does not have."""
     stages = (network.down2, network.down3, network.down4, network.down5)
-    levels = (network.head.detail, network.up1.detail, network.up2.detail, network.up3.detail)
-    known = (*fewer.depths, *fewer.detail)
-    for blocks, depth in zip((*stages, *levels), known, strict=True):
-        for block in [b for b in blocks if isinstance(b, ResidualConv)][depth:]:
-            yield from (m for m in block.conv if isinstance(m, nn.BatchNorm2d))
+    levels = (network.head, network.up1, network.up2, network.up3)
+    ours = [*stages, *network.corrections]
+    ours += [*(level.detail for level in levels), *(level.corrections for level in levels)]
+    known = (*fewer.depths, *fewer.corrections, *fewer.detail, *fewer.decoder_corrections)
+    for part, depth in zip(ours, known, strict=True):
+        yield from [m for m in part.children() if isinstance(m, Block)][depth:]
 
 
 def network_from(tensors: Mapping[str, Tensor], widths: Mapping[str, str]) -> CompactMatting:

@@ -35,7 +35,9 @@ from rvm.network.packed import LEAST_VALUES, pack, unpack
 Feeds = dict[str, npt.NDArray[np.float32]]
 
 PARTS = (
-    "down5", "down4", "down3", "down2", "to_decoder", "up3/detail", "up2/detail", "up1/detail",
+    "down5", "corrections.3", "down4", "corrections.2", "down3", "corrections.1", "down2",
+    "corrections.0", "to_decoder", "up3/corrections", "up2/corrections", "up1/corrections",
+    "up3/detail", "up2/detail", "up1/detail",
 )  # fmt: skip
 """What may be quantised, by the names of layers: dense convolutions, most in runs that follow one
 another. One of few channels between float layers takes longer in 8 bits, with the conversions, than

@@ -115,7 +115,8 @@ class Trainer:
     def start_from(self, network: CompactMatting) -> None:
         """Take over the weights of a network of the same widths; hints stay as they are.
 
-        Residual convolutions that it does not have begin as next to nothing (:func:`grow`).
+        Blocks that it does not have begin as next to nothing (:func:`grow`), and those that it has
+        beyond this one's depths are left out.
         """
         known = {k: v for k, v in network.state_dict().items() if not k.startswith("hints.")}
         for module in (self.model, self.average):

@@ -13,14 +13,14 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor, nn
 
-from rvm.network.compact import CompactMatting, norms_beyond, zero_state
+from rvm.network.compact import CompactMatting, blocks_beyond, zero_state
 
 
 def mixed(newer: CompactMatting, older: CompactMatting, share: float) -> CompactMatting:
     """``share`` of the newer network's weights and the rest of the older's.
 
-    Residual convolutions that the older network does not have count as silent there: their batch
-    norm is scaled by ``share``. The hints, which only training needs, stay the newer one's.
+    Layers that the older network does not have count as silent there: their batch norm is scaled by
+    ``share``. The hints, which only training needs, stay the newer one's.
     Batch norm's statistics fit neither; see :func:`settle_norms`.
 
     Raises:
@@ -38,10 +38,8 @@ def mixed(newer: CompactMatting, older: CompactMatting, share: float) -> Compact
         for name, tensor in newer.state_dict().items()
     }
     result.load_state_dict(weights)
-    with torch.no_grad():
-        for norm in norms_beyond(result, older.config):
-            norm.weight.mul_(share)
-            norm.bias.mul_(share)
+    for block in blocks_beyond(result, older.config):
+        block.scale(share)
     return result.eval()
 
 

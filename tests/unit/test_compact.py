@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,8 @@ from rvm.network.compact import (
     LUMA,
     CompactConfig,
     CompactMatting,
+    Correction,
+    ResidualConv,
     box3,
     doubled,
     grow,
@@ -190,6 +193,45 @@ def test_a_deeper_network_begins_close_to_the_shallower_one() -> None:
     with torch.inference_mode():
         difference = deep.eval()(src, zero_state()).pha - shallow(src, zero_state()).pha
     assert 0 < difference.abs().mean() < 0.05
+
+
+def test_corrections_begin_as_nothing_and_can_learn_to_take_away() -> None:
+    torch.manual_seed(4)
+    plain = CompactMatting(SMALL).eval()
+    more = CompactMatting(
+        replace(SMALL, corrections=(1, 0, 2, 1), decoder_corrections=(1, 1, 1, 1))
+    )
+    grow(more, plain.config)
+    known = more.load_state_dict(plain.state_dict(), strict=False)
+    assert not known.unexpected_keys
+    src = torch.rand(1, 3, 64, 64)
+    more.eval()
+    with torch.inference_mode():
+        assert torch.equal(more(src, zero_state()).pha, plain(src, zero_state()).pha)
+    out = more(src, zero_state())
+    (out.pha.mean() + sum(r.square().mean() for r in out.state)).backward()
+    for name, block in more.named_modules():
+        if isinstance(block, Correction):
+            kernel = block.get_parameter("conv.0.weight")
+            assert kernel.grad is not None, name
+            assert kernel.grad.abs().max() > 0, name
+    block = next(m for m in more.modules() if isinstance(m, Correction))
+    with torch.inference_mode():
+        block.get_parameter("conv.1.bias").fill_(-1.0)
+        x = torch.rand(1, 8, 4, 4) * 2
+        assert torch.equal(block(x), (x - 1).relu())
+
+
+def test_a_scaled_block_lets_a_share_through() -> None:
+    torch.manual_seed(5)
+    x = torch.rand(1, 8, 6, 6)
+    for block in (ResidualConv(8).eval(), Correction(8).eval()):
+        with torch.inference_mode():
+            convolved = block.conv(x)
+            block.scale(0.25)
+            assert torch.allclose(block.conv(x), 0.25 * convolved, atol=1e-6)
+            block.scale(0)
+            assert torch.equal(block(x), x)
 
 
 def test_full_onnx_takes_any_frame_size(network: CompactMatting, tmp_path: Path) -> None:

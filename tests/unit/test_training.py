@@ -340,3 +340,15 @@ def test_a_run_can_start_from_other_weights() -> None:
     for network in (taker.model, taker.average):
         for name in ("stem.0.weight", "head.out.bias"):
             assert torch.equal(network.state_dict()[name], expected[name])
+
+
+def test_a_run_can_start_without_some_of_the_blocks() -> None:
+    recipe = tiny_recipe(2)
+    deeper = dataclasses.replace(recipe.network, depths=(2, 1, 3, 1), detail=(1, 0, 0, 1))
+    donor = CompactMatting(deeper)
+    taker = Trainer(recipe, Discs())
+    taker.start_from(donor)
+    assert taker.model.config == recipe.network
+    for name, tensor in taker.model.state_dict().items():
+        if not name.startswith("hints."):
+            assert torch.equal(tensor, donor.state_dict()[name]), name

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor
@@ -43,6 +45,22 @@ def test_between_them_every_weight_is_the_mean() -> None:
     lacking = "down5.3.conv.1.weight"
     assert lacking not in theirs
     assert torch.allclose(middle[lacking], 0.25 * ours[lacking])
+
+
+def test_corrections_that_one_of_them_lacks_count_as_silent_there() -> None:
+    plain, config = network((1, 1, 1, 1), 1), CompactConfig(WIDTHS, (1, 1, 1, 1), DECODER)
+    torch.manual_seed(2)
+    more = (0, 1, 0, 2)
+    corrected = CompactMatting(replace(config, corrections=more, decoder_corrections=more)).eval()
+    picture = torch.rand(1, 3, 64, 64)
+    older = alpha_of(mixed(corrected, plain, 0.0), picture)
+    assert torch.allclose(older, alpha_of(plain, picture), atol=1e-6)
+    gain = mixed(corrected, plain, 0.3).get_parameter("corrections.3.1.conv.1.weight")
+    assert gain.tolist() == pytest.approx([0.3] * len(gain))
+
+
+def test_a_share_is_within_the_unit() -> None:
+    shallow, deep = network((1, 1, 1, 1), 1), network((1, 1, 1, 2), 2)
     with pytest.raises(ValueError, match="expected 0"):
         mixed(deep, shallow, 1.5)
 
