@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rvm.network.compact import CompactMatting
 from rvm.network.compact_export import load_weights
 from rvm.training.loop import averaged_network
 from rvm.training.material import Material
@@ -40,6 +41,13 @@ def pictures(sampler: Sampler) -> Iterator[Tensor]:
         yield torch.from_numpy(np.concatenate(drawn)).permute(0, 3, 1, 2).float() / 255
 
 
+def network_of(path: Path) -> CompactMatting:
+    """What a checkpoint's moving average, or a file of weights, holds."""
+    if path.suffix == ".pt":
+        return averaged_network(torch.load(path, map_location="cpu", weights_only=True))
+    return load_weights(path)
+
+
 def main() -> None:
     """Parse the command line, average, write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
@@ -53,8 +61,8 @@ def main() -> None:
         nargs=2,
         action="append",
         default=[],
-        metavar=("CHECKPOINT", "SHARE"),
-        help="another run from the same start",
+        metavar=("WEIGHTS", "SHARE"),
+        help="another run from the same start, as .pt, or other weights of the family",
     )
     parser.add_argument("--data", default=os.environ.get("RVM_TRAIN_DATA"))
     parser.add_argument("--cache", type=Path, required=True)
@@ -64,9 +72,7 @@ def main() -> None:
         parser.error("name the data root with --data or RVM_TRAIN_DATA")
     content = torch.load(args.checkpoint, map_location="cpu", weights_only=True)
     runs = [(averaged_network(content), args.share)]
-    for path, share in args.beside:
-        other = torch.load(path, map_location="cpu", weights_only=True)
-        runs.append((averaged_network(other), float(share)))
+    runs += [(network_of(Path(path)), float(share)) for path, share in args.beside]
     network = mixed_all(load_weights(args.older), runs)
     if content["recipe"].get("norms") != "frozen":  # frozen ones are all the same
         material = Material(Path(args.data), args.cache, extra=args.extra)

@@ -1,11 +1,11 @@
 """Make the 8-bit twin of a compact network, as 8-bit as its accuracy allows.
 
     RVM_TRAIN_DATA=DIR python tools/quantize.py models/compact-quality.onnx --cache CACHE \\
-        --out models/compact-quality-int8.onnx --manifest models/manifest.toml --json int8.json
+        --also 512 --out models/compact-quality-int8.onnx --manifest models/manifest.toml
 
-Ranges come from the training clips. All convolutions of `PARTS` are quantised first; as long as
-the held-back composites lose more than ``--loss`` of their mean absolute difference, the part
-whose return to floating point helps most goes back.
+Ranges come from the training clips, on pictures of every side that is named. All convolutions of
+`PARTS` are quantised first; as long as the held-back composites lose more than ``--loss`` of their
+mean absolute difference, the part whose return to floating point helps most goes back.
 """
 
 from __future__ import annotations
@@ -91,6 +91,9 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--side", type=int, default=352, help="long side of the small frame")
+    parser.add_argument(
+        "--also", type=int, nargs="+", default=[], metavar="SIDE", help="more sides to calibrate on"
+    )
     parser.add_argument("--loss", type=float, default=0.05, help="share of MAD that may be lost")
     parser.add_argument("--manifest", type=Path, help="put the file's entry here")
     parser.add_argument("--json", type=Path)
@@ -98,7 +101,8 @@ def main() -> None:
     if args.data is None:
         parser.error("name the data root with --data or RVM_TRAIN_DATA")
     training = Material(Path(args.data), args.cache)
-    sequences = [list(small_frames(clip, args.side)) for clip in training.clips]
+    sides = (args.side, *args.also)
+    sequences = [list(small_frames(clip, side)) for clip in training.clips for side in sides]
     feeds = list(record_feeds(args.model, sequences))
     held_back = Material(Path(args.data), args.cache, "validation")
     examples = [shortened(e) for e in sets.composites(held_back, JUDGED_COMPOSITES)]
