@@ -129,7 +129,7 @@ class ResidualConv(Block):
 class Correction(Block):
     """relu(x + bn(conv3x3(x))), for x that is nowhere negative.
 
-    Unlike a :class:`ResidualConv` it can take away. Of twelve of those that had been added to a
+    Unlike a :class:`ResidualConv` it can take away. Of thirteen of those that had been added to a
     network that was nearly there, six had gone silent and the others were worth next to nothing:
     what they add is never negative, so at first it does harm, and the shortest way out of that is
     to add nothing.
