@@ -20,6 +20,9 @@ Layout, for a small frame h x w (written from our own measurements, trained from
     decoder: at each level 1x1(coarser) upsampled + 1x1(skip), depthwise block, in the larger
             network residual convs 3x3, split ConvGRU
     head    1/2   pixel shuffle to h x w for alpha; guided filter with a learnt regulariser
+
+Behind every stage and in every level of the decoder there may be corrections (:class:`Correction`);
+the networks that ship have none.
 """
 
 from __future__ import annotations
