@@ -26,7 +26,7 @@ import numpy.typing as npt
 from rvm.errors import RvmError
 from rvm.evaluation import sets, sheets
 from rvm.evaluation.candidates import Candidate, Folder, open_model
-from rvm.evaluation.metrics import ClipScore, average, iou
+from rvm.evaluation.metrics import average, clip_means, iou
 from rvm.evaluation.sets import Example
 from rvm.training.material import Material
 
@@ -50,10 +50,7 @@ def score_sequences(model: Candidate, examples: Iterable[Example]) -> dict[str, 
     scores, times = [], []
     for example in examples:
         mattes, ms = run_clip(model, example)
-        score = ClipScore()
-        for matte, true in zip(mattes, example.alpha, strict=True):
-            score.add(matte, true.astype(np.float32) / 255)
-        scores.append(score.means())
+        scores.append(clip_means(mattes, example.alpha))
         times.append(ms)
     middle = float(np.median([score["mad"] for score in scores]))
     return {**average(scores), "mad_median": middle, "ms": float(np.median(times))}

@@ -11,28 +11,21 @@ on pictures of one size.
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-
 from rvm.evaluation import sets
 from rvm.evaluation.candidates import Compact
-from rvm.evaluation.metrics import ClipScore, average
+from rvm.evaluation.metrics import average, clip_means
 from rvm.network.compact import Block, CompactMatting
 from rvm.network.compact_export import export_lean, load_weights
 from rvm.training.material import Material
 
 FRAMES = 4
-COMPOSITES = 64
-
-
-def shortened(example: sets.Example) -> sets.Example:
-    """The first frames only."""
-    return sets.Example(example.name, example.rgb[:FRAMES], example.alpha[:FRAMES])
 
 
 def scores(network: CompactMatting, examples: list[sets.Example], side: int) -> dict[str, float]:
@@ -44,18 +37,16 @@ def scores(network: CompactMatting, examples: list[sets.Example], side: int) -> 
         model = Compact(path, side)
     for example in examples:
         model.reset()
-        score = ClipScore()
-        for rgb, true in zip(example.rgb, example.alpha, strict=True):
-            score.add(model.matte(rgb), true.astype(np.float32) / 255)
-        found.append(score.means())
+        found.append(clip_means(map(model.matte, example.rgb), example.alpha))
     return average(found)
 
 
 def without_each(path: Path) -> Iterator[tuple[str, CompactMatting]]:
     """The network of a file as it is, and again and again with one block silenced."""
-    yield "all", load_weights(path)
-    for name, _ in blocks_of(load_weights(path)):
-        network = load_weights(path)
+    whole = load_weights(path)
+    yield "all", whole
+    for name, _ in blocks_of(whole):
+        network = copy.deepcopy(whole)
         dict(blocks_of(network))[name].scale(0)
         yield name, network
 
@@ -77,8 +68,8 @@ def main() -> None:
     if args.data is None:
         parser.error("name the data root with --data or RVM_TRAIN_DATA")
     held_back = Material(Path(args.data), args.cache, "validation")
-    examples = list(map(shortened, sets.composites(held_back, COMPOSITES)))
-    examples += map(shortened, sets.clips(held_back))
+    sequences = (*sets.composites(held_back), *sets.clips(held_back))
+    examples = [example.first(FRAMES) for example in sequences]
     table = {}
     for name, network in without_each(args.weights):
         table[name] = scores(network, examples, args.side)

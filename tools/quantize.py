@@ -55,11 +55,6 @@ def mean_difference(model: Path, examples: list[sets.Example], side: int) -> flo
     return float(np.mean(values))
 
 
-def shortened(example: sets.Example) -> sets.Example:
-    """The first frames only: every try looks at all of them."""
-    return sets.Example(example.name, example.rgb[:JUDGED_FRAMES], example.alpha[:JUDGED_FRAMES])
-
-
 def search(
     model: Path, out: Path, feeds: list[Feeds], examples: list[sets.Example], side: int, loss: float
 ) -> dict[str, object]:
@@ -105,7 +100,7 @@ def main() -> None:
     sequences = [list(small_frames(clip, side)) for clip in training.clips for side in sides]
     feeds = list(record_feeds(args.model, sequences))
     held_back = Material(Path(args.data), args.cache, "validation")
-    examples = [shortened(e) for e in sets.composites(held_back, JUDGED_COMPOSITES)]
+    examples = [e.first(JUDGED_FRAMES) for e in sets.composites(held_back, JUDGED_COMPOSITES)]
     found = search(args.model, args.out, feeds, examples, args.side, args.loss)
     print(json.dumps({k: v for k, v in found.items() if k != "steps"}, indent=1))
     if args.manifest is not None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Iterable
 from functools import cache
 
 import cv2
@@ -159,6 +160,19 @@ class ClipScore:
         if not self._rows:
             raise ValueError("no frame was scored")
         return dict(zip(self.NAMES, np.mean(self._rows, 0).tolist(), strict=True))
+
+
+def clip_means(mattes: Iterable[Matte], true: npt.NDArray[np.uint8]) -> dict[str, float]:
+    """Mean of each metric over a clip.
+
+    Args:
+        mattes: its mattes [H,W], 0..1.
+        true: their true alpha [T,H,W], 0..255.
+    """
+    score = ClipScore()
+    for matte, alpha in zip(mattes, true, strict=True):
+        score.add(matte, alpha.astype(np.float32) / 255)
+    return score.means()
 
 
 def average(scores: list[dict[str, float]]) -> dict[str, float]:

@@ -37,6 +37,10 @@ class Example:
     rgb: UInt8
     alpha: UInt8
 
+    def first(self, frames: int) -> Example:
+        """Its first frames only."""
+        return Example(self.name, self.rgb[:frames], self.alpha[:frames])
+
 
 def composites(material: Material, count: int = COMPOSITE_COUNT) -> Iterator[Example]:
     """Moving cut-outs of unseen people over unseen places; three of four a still, one a clip."""

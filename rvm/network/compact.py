@@ -87,12 +87,7 @@ def conv_bn(cin: int, cout: int, k: int = 1, s: int = 1, groups: int = 1) -> nn.
 
 def stage(cin: int, cout: int, depth: int) -> nn.Sequential:
     """Halves the size, then ``depth`` residual convolutions: [B,cin,h,w] -> [B,cout,h/2,w/2]."""
-    return nn.Sequential(conv_bn(cin, cout, 3, 2), nn.ReLU(), *residuals(cout, depth))
-
-
-def residuals(channels: int, depth: int) -> nn.Sequential:
-    """``depth`` residual convolutions: [B,channels,h,w] -> the same."""
-    return nn.Sequential(*(ResidualConv(channels) for _ in range(depth)))
+    return nn.Sequential(conv_bn(cin, cout, 3, 2), nn.ReLU(), *blocks(ResidualConv, cout, depth))
 
 
 class Block(nn.Module):
@@ -148,9 +143,9 @@ class Correction(Block):
         return F.relu(x + self.conv(x))
 
 
-def corrections(channels: int, depth: int) -> nn.Sequential:
-    """``depth`` corrections: [B,channels,h,w] -> the same."""
-    return nn.Sequential(*(Correction(channels) for _ in range(depth)))
+def blocks(kind: type[Block], channels: int, depth: int) -> nn.Sequential:
+    """``depth`` of them in a row: [B,channels,h,w] -> the same."""
+    return nn.Sequential(*(kind(channels) for _ in range(depth)))
 
 
 class ContextGate(nn.Module):
@@ -212,8 +207,8 @@ class DecoderLevel(nn.Module):
         self.from_skip = conv_bn(skip, channels)
         self.depthwise = conv_bn(channels, channels, 5, groups=channels)
         self.mix = conv_bn(channels, channels)
-        self.detail = residuals(channels, detail)
-        self.corrections = corrections(channels, fixes)
+        self.detail = blocks(ResidualConv, channels, detail)
+        self.corrections = blocks(Correction, channels, fixes)
         self.gru = SplitConvGRU(channels)
 
     def forward(
@@ -236,8 +231,8 @@ class Head(nn.Module):
         self.from_pixels = nn.Conv2d(3, channels, 2, 2, bias=False)
         self.spatial = conv_bn(channels, channels, 3, groups=channels)
         self.mix = conv_bn(channels, channels)
-        self.detail = residuals(channels, detail)
-        self.corrections = corrections(channels, fixes)
+        self.detail = blocks(ResidualConv, channels, detail)
+        self.corrections = blocks(Correction, channels, fixes)
         self.out = nn.Conv2d(channels, 8, 1)
 
     def forward(self, coarse: Tensor, skip: Tensor, pixels: Tensor) -> Tensor:
@@ -263,7 +258,10 @@ class CompactMatting(nn.Module):
         self.down3 = stage(c[1], c[2], config.depths[1])
         self.down4 = stage(c[2], c[3], config.depths[2])
         self.down5 = stage(c[3], c[4], config.depths[3])
-        self.corrections = nn.ModuleList(map(corrections, c[1:], config.corrections))
+        self.corrections = nn.ModuleList(
+            blocks(Correction, width, depth)
+            for width, depth in zip(c[1:], config.corrections, strict=True)
+        )
         self.context = ContextGate(c[4])
         self.to_decoder = conv_bn(c[4], d[4])
         self.gru4 = SplitConvGRU(d[4])

@@ -99,3 +99,16 @@ def test_wrong_shapes_are_refused() -> None:
         metrics.mad(full(0), full(0, (2, 2)))
     with pytest.raises(ValueError, match="no frame"):
         metrics.ClipScore().means()
+
+
+def test_a_clips_means_are_those_of_its_frames() -> None:
+    true = np.zeros((3, 20, 30), np.uint8)
+    true[:, 5:15, 10:20] = 255
+    mattes = [np.full((20, 30), shade, np.float32) for shade in (0.0, 0.5, 1.0)]
+    score = metrics.ClipScore()
+    for matte, alpha in zip(mattes, true, strict=True):
+        score.add(matte, alpha.astype(np.float32) / 255)
+    assert metrics.clip_means(iter(mattes), true) == score.means()
+    assert metrics.clip_means(mattes, true)["mad"] == pytest.approx(500)
+    with pytest.raises(ValueError, match="zip"):
+        metrics.clip_means(mattes[:2], true)
