@@ -40,7 +40,7 @@ def work(rank: int, args: argparse.Namespace) -> None:
     recipe = load_recipe(args.recipe)
     material = Material(Path(args.data), args.cache, extra=args.extra)
     teacher = None if args.teacher is None else FeatureTeacher(args.teacher)
-    sampler = Sampler(material, recipe.mixture)
+    sampler = Sampler(material, recipe.mixture, recipe.rarities)
     trainer = Trainer(recipe, sampler, args.device, rank, teacher)
     if args.init is not None:  # a checkpoint in RUN still takes precedence
         trainer.start_from(load_weights(args.init))

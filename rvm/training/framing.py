@@ -11,9 +11,6 @@ from rvm.training.rarities import Rarities, happens
 WIDE_SHARE = 0.3
 """How often a real picture may end inside the frame; its mirror image goes on from there."""
 
-FAR_SHARE = 0.2
-"""How often a cut-out person is seen whole and from afar."""
-
 HEADLESS = (0.12, 0.5)
 """How much of a person is above the frame when the head is cut off."""
 
@@ -55,7 +52,7 @@ def part_shown(rng: Rng, still: Still, natural: bool, rarities: Rarities) -> tup
     shown = float(rng.choice(shares, p=[0.22, 0.2, 0.24, 0.21, 0.13]))
     shown *= rng.uniform(0.9, 1.15)
     fill = rng.uniform(0.6, 1.0) if shown > 0.8 else rng.uniform(0.75, 1.0)
-    if not natural and seen_from_afar(rng, standing, all(uncut(still)), rarities.bent):
+    if not natural and seen_from_afar(rng, standing, all(uncut(still)), rarities):
         return 1.0, rng.uniform(0.25, 0.6)
     return shown, fill
 
@@ -95,11 +92,11 @@ def upper_edge(
     return y
 
 
-def seen_from_afar(rng: Rng, standing: bool, whole: bool, bent: float) -> bool:
-    """Whether a cut-out person is; whoever does not stand, as often as ``bent`` says, if whole."""
+def seen_from_afar(rng: Rng, standing: bool, whole: bool, rarities: Rarities) -> bool:
+    """Whether a cut-out person is; whoever does not stand, only if whole."""
     if standing:
-        return bool(rng.random() < FAR_SHARE)
-    return whole and happens(rng, bent)
+        return bool(rng.random() < rarities.far)
+    return whole and happens(rng, rarities.bent)
 
 
 def cover(

@@ -18,9 +18,11 @@ class Rarities:
     (:func:`rvm.training.mixing.match_room`)."""
     bent: float = 0.2
     """Somebody whole who does not stand with closed arms, but bends, sits or stretches them out, is
-    seen from afar, as others are by :data:`rvm.training.framing.FAR_SHARE`."""
+    seen from afar, as others are by :attr:`far`."""
     headless: float = 0.08
     """The upper edge of the frame cuts somebody's head off, as when they get up from their desk."""
+    far: float = 0.2
+    """Somebody cut out who stands is seen whole and from afar."""
 
 
 USUAL = Rarities()

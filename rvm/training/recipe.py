@@ -9,6 +9,7 @@ from typing import Any
 
 from rvm.network.compact import SIZE_MULTIPLE, CompactConfig
 from rvm.training.losses import LossWeights
+from rvm.training.rarities import USUAL, Rarities
 from rvm.training.sampling import Mixture
 
 HEADS_RATE = 5e-3
@@ -66,6 +67,7 @@ class Recipe:
     network: CompactConfig = field(default_factory=CompactConfig)
     losses: LossWeights = field(default_factory=LossWeights)
     mixture: Mixture = field(default_factory=Mixture)
+    rarities: Rarities = USUAL
 
     def __post_init__(self) -> None:
         if self.norms not in ("batch", "frozen"):
@@ -105,7 +107,10 @@ def recipe_from_dict(table: dict[str, Any]) -> Recipe:
     table = dict(table)
     stages = tuple(map(stage_from_dict, table.pop("stages")))
     parts: dict[str, Any] = {}
-    for key, kind in (("network", CompactConfig), ("losses", LossWeights), ("mixture", Mixture)):
+    kinds = {
+        "network": CompactConfig, "losses": LossWeights, "mixture": Mixture, "rarities": Rarities,
+    }  # fmt: skip
+    for key, kind in kinds.items():
         values = table.pop(key, {})
         fields: dict[str, Any] = {
             k: tuple(v) if isinstance(v, list) else v for k, v in values.items()

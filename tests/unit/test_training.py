@@ -16,6 +16,7 @@ from rvm.training.compute import Batch, Compute
 from rvm.training.loop import Trainer, draw_batch, train
 from rvm.training.material import correct_with_mask, intersection_over_union, person_box
 from rvm.training.mixing import blend
+from rvm.training.rarities import Rarities
 from rvm.training.recipe import Recipe, Stage, recipe_from_dict
 from rvm.training.sampling import Mixture, Sequence, flip
 
@@ -161,12 +162,17 @@ def test_recipes_come_from_toml_tables_and_unknown_keys_are_refused() -> None:
     stage = {"name": "a", "steps": 1, "batch": 1, "frames": 1, "sizes": [[32, 64]],
              "lr_start": 1e-3, "lr_end": 1e-4}  # fmt: skip
     second = {**stage, "mixture": {"empty": 1.0}}
-    recipe = recipe_from_dict({"stages": [stage, second], "seed": 4, "losses": {"edge": 1.0}})
+    recipe = recipe_from_dict(
+        {"stages": [stage, second], "seed": 4, "losses": {"edge": 1.0}, "rarities": {"far": 0.4}}
+    )
+    assert recipe.rarities == Rarities(far=0.4)
     assert recipe.stages[0].mixture is None
     assert recipe.stages[1].mixture == Mixture(empty=1.0)
     assert (recipe.seed, recipe.losses.edge, recipe.stages[0].sizes) == (4, 1.0, ((32, 64),))
     with pytest.raises(TypeError):
         recipe_from_dict({"stages": [stage], "sead": 4})
+    with pytest.raises(TypeError):
+        recipe_from_dict({"stages": [stage], "rarities": {"fare": 1}})
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])

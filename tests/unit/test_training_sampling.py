@@ -197,6 +197,19 @@ def test_a_real_picture_goes_on_to_the_lower_edge_where_it_is_moved_up_for_that(
     assert cut >= 20
 
 
+@pytest.mark.parametrize("far", [0.0, 0.4, 1.0])
+def test_whoever_stands_is_seen_from_afar_as_often_as_asked_for(far: float) -> None:
+    somebody = still(400, 180, (60, 30, 120, 370), 220)
+    sampler = Sampler(material([somebody], False), Mixture(), Rarities(headless=0, far=far))
+    small = 0
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        _, start = sampler._framed(rng, somebody, SIZE, natural=False)
+        # From afar all 340 rows of them fill 0.6 of the frame at most; else hardly ever.
+        small += 340 * np.sqrt(start.scale_x * start.scale_y) < 0.6 * SIZE[1]
+    assert small / 200 == pytest.approx(far, abs=0.08)
+
+
 @pytest.mark.parametrize(
     ("box", "whole"), [((10, 30, 170, 170), True), ((10, 30, 170, 200), False)]
 )
