@@ -14,8 +14,10 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from rvm.bench.gpu import FULL, QUICK, GpuBench
 from rvm.bench.gpu.cases import REFERENCES
@@ -32,19 +34,21 @@ def main(words: list[str] | None = None) -> int:
     arguments = _parse(words)
     weights = {name: getattr(arguments, name) for name in REFERENCES if getattr(arguments, name)}
     settings = QUICK if arguments.quick else FULL
+    began = datetime.datetime.now(datetime.UTC).isoformat(timespec="minutes")
+
+    def keep(found: dict[str, Any]) -> Path:
+        result = {"date": began, "command": _command(arguments), **found}
+        return write_result(arguments.out, found["machine"]["device"], result)
+
     try:
         device = choose_device(arguments.device).name
-        bench = GpuBench(device, settings, weights, arguments.minutes, _tell)
-        result = {
-            "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="minutes"),
-            "command": _command(arguments),
-            **bench.run(),
-        }
+        found = GpuBench(device, settings, weights, arguments.minutes, _tell, keep).run()
     except RvmError as error:
         print(f"bench_gpu: {error}", file=sys.stderr)
         return 1
-    print(markdown(result))
-    print(f"\n{write_result(arguments.out, result['machine']['device'], result)}")
+    target = keep(found)
+    print(markdown(json.loads(target.read_text(encoding="utf-8"))))
+    print(f"\n{target}")
     return 0
 
 

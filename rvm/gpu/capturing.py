@@ -8,5 +8,6 @@ from __future__ import annotations
 
 import threading
 
-#: Held by whoever captures, waits for the device, or opens an encoder on a GPU.
+#: Held by whoever captures, waits for the device, gives memory back to the driver, or opens or
+#: closes a decoder or an encoder on a GPU.
 LOCK = threading.Lock()

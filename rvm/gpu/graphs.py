@@ -280,6 +280,9 @@ class CudaCapturer:
     used up before the next replay.
     """
 
+    #: Whether a capture failed from which this torch does not recover, in whichever capturer.
+    _spoiled = False
+
     def __init__(self, device: torch.device) -> None:
         self._device = device
         self._stream: torch.cuda.Stream | None = None
@@ -298,6 +301,8 @@ class CudaCapturer:
         self, work: Callable[[], tuple[Tensors, Tensors]]
     ) -> tuple[Recording, tuple[Tensors, Tensors]]:
         """See `Capturer.capture`."""
+        if CudaCapturer._spoiled:
+            raise RuntimeError("an earlier CUDA graph failed")
         with capturing.LOCK, torch.cuda.device(self._device):
             current = torch.cuda.current_stream()
             if self._stream is None:
@@ -309,19 +314,39 @@ class CudaCapturer:
             try:
                 self._warm_up(work, self._stream, current)
                 graph = torch.cuda.CUDAGraph()
-                # "thread_local": other threads go on decoding and composing meanwhile.
-                with torch.cuda.graph(
-                    graph,
-                    pool=self._pool,
-                    stream=self._stream,
-                    capture_error_mode="thread_local",
-                ):
-                    results = work()
+                try:
+                    # "thread_local": other threads go on decoding and composing meanwhile.
+                    with torch.cuda.graph(
+                        graph,
+                        pool=self._pool,
+                        stream=self._stream,
+                        capture_error_mode="thread_local",
+                    ):
+                        results = work()
+                except RuntimeError:
+                    self._end_allocating()
+                    raise
             finally:
                 torch.cuda.set_stream(current)  # a failed capture leaves its own one current
         recording = _CudaRecording(graph, self._device, self._recordings)
         self._recordings.add(recording)
         return recording, results
+
+    def _end_allocating(self) -> None:
+        """After a failure: end what torch ends itself only since `_RECOVERS`.
+
+        Else its allocator took everything for a part of the capture, and handed out no memory a
+        second time that two streams used: a few thousand 4K frames would fill any GPU.
+        """
+        end = getattr(torch._C, "_cuda_endAllocateToPool", None)
+        end = end or getattr(torch._C, "_cuda_endAllocateCurrentStreamToPool", None)
+        if end is None:
+            return
+        try:
+            end(torch.cuda.current_device(), self._pool)
+        except RuntimeError:
+            return  # torch had ended it
+        CudaCapturer._spoiled = True
 
     def _warm_up(
         self,

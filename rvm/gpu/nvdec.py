@@ -24,7 +24,7 @@ from torch.utils.dlpack import from_dlpack
 
 from rvm.errors import DeviceError, InputError, RvmError
 from rvm.frame import PIXEL_FORMATS
-from rvm.gpu import streams
+from rvm.gpu import capturing, streams
 from rvm.media.decode import VideoReader
 from rvm.media.open import MEDIA_FAILURES, open_input, reason
 
@@ -62,7 +62,7 @@ class NvdecDecoder:
             InputError: the GPU or its decoder cannot be used.
         """
         try:
-            with self._current():
+            with capturing.LOCK, self._current():
                 return open_input(path, hwaccel=self._hwaccel())
         except InputError as error:  # software opened it before: the file is not at fault
             why = reason(error.__cause__ or error)

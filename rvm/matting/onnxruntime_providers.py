@@ -60,6 +60,8 @@ def _cuda_options(device: Device, capture: bool) -> dict[str, Any]:
         # Memory is asked for in the size needed, not the next power of two: at 4K and 8K that
         # would be gigabytes which other programs on the GPU then lack.
         "arena_extend_strategy": "kSameAsRequested",
+        # Ten bits of mantissa: too few for a guided filter's variances, as on torch.
+        "use_tf32": "0",
         "enable_cuda_graph": "1" if capture else "0",
     }
 

@@ -25,7 +25,7 @@ from rvm.colour import torch_rgb
 from rvm.device import Device, choose_precision, choose_threads
 from rvm.errors import DeviceError, ModelError
 from rvm.frame import Matte
-from rvm.gpu import tf32
+from rvm.gpu import capturing, tf32
 from rvm.gpu.graphs import Capturer, CudaCapturer, GraphRunner, Layout, Step, Tensors
 from rvm.gpu.memory import StepDown
 from rvm.gpu.readback import Reading
@@ -44,6 +44,9 @@ if TYPE_CHECKING:
 
 #: What a device that fails raises; before torch 2.8 that had no name of its own.
 _FAILED: type[RuntimeError] = getattr(torch, "AcceleratorError", RuntimeError)
+#: Ways of a convolution that cuDNN tries, the likely ones first (its own limit is 10). Each thread
+#: tries them for each of some seventy convolutions and each of four sizes before its first frame.
+_CUDNN_PLANS = 3
 _DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
@@ -189,7 +192,8 @@ class TorchEngine(Engine):
         """Give back what torch and the graphs keep for speed."""
         self._runner.clear()
         if self._device.type == "cuda":
-            torch.cuda.empty_cache()
+            with capturing.LOCK:  # before 2.8 torch asserts that nobody captures meanwhile
+                torch.cuda.empty_cache()
 
 
 def _gaze(
@@ -329,6 +333,7 @@ def _torch_device(device: Device) -> torch.device:
                 "use --device cpu"
             )
         torch.backends.cudnn.benchmark = True  # sizes stay the same from frame to frame
+        torch.backends.cudnn.benchmark_limit = _CUDNN_PLANS
         tf32.allow(False)
     return torch.device(device.name)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import threading
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 from av.codec.context import ThreadType
 
 from rvm.errors import InputError
+from rvm.gpu import capturing
 from rvm.media.extent import extent_of, shortfall
 from rvm.media.open import MEDIA_FAILURES, first_video_stream, is_local
 from rvm.media.packets import PictureDecoder
@@ -69,6 +71,8 @@ class Passage:
         self._whole = True
         self._end_seconds = Fraction(0)
         self._finished = False
+        #: What beginning and ending to decode must not come between; see `rvm.gpu.capturing`.
+        self._exclusive = capturing.LOCK if on_device else contextlib.nullcontext()
         try:
             self._open()
             if start > 0:
@@ -140,10 +144,12 @@ class Passage:
         container, self._container = self._container, None
         self._ready = []
         if container is not None:
-            container.close()
+            with self._exclusive:
+                container.close()
 
     def _open(self) -> None:
         self._free()
+        self._decoding = False
         container = self._container = self._opener()
         self.stream = stream = first_video_stream(container, self._name)
         # Decoding several frames at once is fast, but holds each of them back: not for live ones.
@@ -195,7 +201,10 @@ class Passage:
                 if self._closed:
                     self._free()
                     return None
-                pictures = self._decoder.step()
+                # FFmpeg makes the decoder when it meets the first packet.
+                with contextlib.nullcontext() if self._decoding else self._exclusive:
+                    pictures = self._decoder.step()
+                self._decoding = True
             if pictures is None:
                 self._finished = True
                 return None

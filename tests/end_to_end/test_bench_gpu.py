@@ -12,6 +12,7 @@ pytest.importorskip("torch")
 
 from rvm import device
 from rvm.bench.gpu import FULL, QUICK
+from rvm.bench.gpu.cases import Bench, Case
 from rvm.bench.gpu.timing import quantiles
 from rvm.bench.gpu.traffic import composite_bytes, matte_bytes
 from rvm.bench.gpu.verdict import TARGETS, verdicts
@@ -51,6 +52,26 @@ def test_no_time_left(tmp_path: Path) -> None:
     result = json.loads(target.read_text(encoding="utf-8"))
     assert result["rows"] == []
     assert len(result["left_out"]) > 4
+
+
+def test_what_was_measured_before_a_run_is_killed_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = iter(["first", "second"])
+
+    def run() -> list[dict[str, Any]]:
+        name = next(names, None)
+        if name is None:
+            raise KeyboardInterrupt
+        return [{"stage": name}]
+
+    case = Case({"group": "device"}, run)
+    monkeypatch.setattr(Bench, "all", lambda _: iter([case] * 3))
+    with pytest.raises(KeyboardInterrupt):
+        bench_gpu.main(["--device", "cpu", "--quick", "--out", str(tmp_path)])
+    (target,) = tmp_path.glob("*.json")
+    rows = json.loads(target.read_text(encoding="utf-8"))["rows"]
+    assert [row["stage"] for row in rows] == ["first", "second"]
 
 
 def test_no_gpu_is_said_in_a_line(

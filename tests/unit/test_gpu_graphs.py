@@ -309,6 +309,39 @@ def test_a_failed_warm_up_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None
     assert cuda.waits == [("own", "current"), ("current", "own")]
 
 
+@pytest.mark.parametrize("torch_ends_it", [False, True])
+def test_a_failed_capture_does_not_keep_the_allocator(
+    monkeypatch: pytest.MonkeyPatch, torch_ends_it: bool
+) -> None:
+    cuda = FakeCuda(monkeypatch)
+    ended: list[Any] = []
+
+    def end(device: int, pool: Any) -> None:
+        if torch_ends_it:
+            raise RuntimeError("not currently recording to mempool_id")
+        ended.append((device, pool))
+
+    monkeypatch.setattr(CudaCapturer, "_spoiled", False)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    monkeypatch.setattr(torch._C, "_cuda_endAllocateToPool", end, raising=False)
+    runs: list[None] = []
+
+    def work() -> tuple[Tensors, Tensors]:
+        runs.append(None)
+        if len(runs) > 3:  # the warm-ups are over
+            raise RuntimeError("operation failed due to a previous error during capture")
+        return (), ()
+
+    with pytest.raises(RuntimeError, match="previous error"):
+        CudaCapturer(CPU).capture(work)
+    if torch_ends_it:
+        CudaCapturer(CPU).capture(lambda: ((), ()))
+        return
+    assert ended == [(0, cuda.pools[-1])]
+    with pytest.raises(RuntimeError, match="earlier"):  # in whichever capturer
+        CudaCapturer(CPU).capture(lambda: ((), ()))
+
+
 @pytest.mark.gpu
 def test_a_cuda_graph_gives_what_the_network_gives() -> None:
     device = torch.device("cuda", torch.cuda.device_count() - 1)

@@ -15,8 +15,10 @@ import torch
 
 from rvm.errors import InputError
 from rvm.frame import Frame
+from rvm.gpu import capturing
 from rvm.gpu.nvdec import NvdecDecoder, de_interleaved
 from rvm.media.decode import VideoReader
+from rvm.media.passage import Passage
 from rvm.media.planes import Orientation, turn
 from rvm.media.truncation import missing_bytes
 from tests.gpu_fakes import FakeNvdec
@@ -305,6 +307,39 @@ def test_without_a_gpu_the_file_is_decoded_in_software(tmp_path: Path) -> None:
         (note,) = reader.info.notes
     assert "\n" not in note
     assert note.startswith("decoded on the CPU, not on cuda:0: ")
+
+
+class NotedLock:
+    """Counts how often it was taken."""
+
+    def __init__(self) -> None:
+        self.taken = 0
+
+    def __enter__(self) -> None:
+        self.taken += 1
+
+    def __exit__(self, *_: object) -> None:
+        return
+
+
+def test_no_decoder_is_made_or_closed_while_somebody_captures_a_graph(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_clip(tmp_path / "a.mp4", clip(frames=4))
+    lock = NotedLock()
+    monkeypatch.setattr(capturing, "LOCK", lock)
+    decoder = FakeNvdec()
+    passage = Passage(lambda: decoder.open(tmp_path / "a.mp4"), "a.mp4", on_device=True)
+    assert lock.taken == 1
+    passage.next_picture()
+    assert lock.taken == 2  # FFmpeg makes the decoder when it meets the first packet
+    while passage.next_picture() is not None:
+        assert lock.taken == 2
+    passage.close()
+    assert lock.taken == 3
+    with VideoReader(tmp_path / "a.mp4") as reader:  # in software nobody has to wait
+        assert len(list(reader)) == 4
+    assert lock.taken == 3
 
 
 @pytest.mark.gpu

@@ -56,6 +56,7 @@ class GpuBench:
         weights: name of a reference network -> its weights; random ones where there are none.
         minutes: nothing new is begun after so long.
         tell: gets a line before each case.
+        keep: gets what `run` would return so far after each case: a run may be killed.
     """
 
     device: str
@@ -63,6 +64,7 @@ class GpuBench:
     weights: dict[str, Path] = field(default_factory=dict)
     minutes: float = 8.0
     tell: Callable[[str], None] = lambda _: None
+    keep: Callable[[dict[str, Any]], object] = lambda _: None
 
     def run(self) -> dict[str, Any]:
         """Measure everything; what came of it, in JSON types."""
@@ -72,6 +74,13 @@ class GpuBench:
         machine["copy_gb_s"] = copy_gigabytes_per_second(where, self.settings.copy_mb)
         rows: list[Row] = []
         left_out: list[str] = []
+
+        def found() -> dict[str, Any]:
+            return {
+                "machine": machine, "seconds": round(time.monotonic() - began, 1),
+                "verdicts": verdicts(rows), "rows": rows, "left_out": left_out,
+            }  # fmt: skip
+
         with tempfile.TemporaryDirectory(prefix="rvm-bench-gpu-") as scratch:
             for case in self._cases(Path(scratch), machine["copy_gb_s"]):
                 if time.monotonic() - began > self.minutes * 60:
@@ -79,10 +88,8 @@ class GpuBench:
                     continue
                 self.tell(case.name)
                 rows += self._measured(case, where)
-        return {
-            "machine": machine, "seconds": round(time.monotonic() - began, 1),
-            "verdicts": verdicts(rows), "rows": rows, "left_out": left_out,
-        }  # fmt: skip
+                self.keep(found())
+        return found()
 
     def _cases(self, scratch: Path, gigabytes_per_second: float) -> Iterator[Case]:
         bench = cases.Bench(self.device, self.settings, self.weights, scratch, gigabytes_per_second)
@@ -90,15 +97,15 @@ class GpuBench:
 
     def _measured(self, case: Case, where: torch.device) -> list[Row]:
         """A case's rows; one that says why where it failed, since the others are worth having."""
-        if where.type == "cuda":
-            torch.cuda.empty_cache()
-            torch.cuda.reset_peak_memory_stats(where)
-        try:
+        try:  # after some errors of CUDA every call fails, the emptying of caches too
+            if where.type == "cuda":
+                torch.cuda.empty_cache()
+                torch.cuda.reset_peak_memory_stats(where)
             rows = case.run()
+            peak = torch.cuda.max_memory_allocated(where) if where.type == "cuda" else None
         except Exception as error:
             return [{**case.about, "error": f"{type(error).__name__}: {error}".split("\n")[0]}]
         finally:
             gc.collect()
-        peak = torch.cuda.max_memory_allocated(where) if where.type == "cuda" else None
         more = {} if peak is None else {"peak_mb": round(peak / 1e6)}
         return [{**case.about, **row, **more} for row in rows]

@@ -115,6 +115,8 @@ class OfficialLoop:
         pictures = [_as_float_rgb(frame) for frame in frames]
         if not copies:
             pictures = [self._sent(picture) for picture in pictures]
+        elif device.type == "cuda":  # as that script's loader does, beside the loop
+            pictures = [picture.pin_memory() for picture in pictures]
         self._pictures = itertools.cycle(pictures)
         green = torch.tensor(_GREEN_RGB, device=device, dtype=self._dtype)
         self._background = green.div(255).view(1, 3, 1, 1)

@@ -20,7 +20,9 @@ class Samples:
 
     Attributes:
         wall: each step waited for before the next: what one frame takes.
-        device: between two events around each step, all of them queued without waiting.
+        device: between two events around each step, queued without waiting for it. A step that
+            looks at the matte of two frames before keeps the queue that short, so where the device
+            is faster than the program this is the program's time.
         queued: mean time of those queued steps by the wall, once for each round.
     """
 
