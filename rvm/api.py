@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rvm.errors import UsageError
+from rvm.errors import LostFramesError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -98,6 +98,7 @@ def convert(
     audio: bool = True,
     overwrite: bool = False,
     max_loss: int = 0,
+    dry_run: bool = False,
     on_start: OnStart | None = None,
     on_progress: OnProgress | None = None,
     on_notice: OnNotice | None = None,
@@ -120,6 +121,8 @@ def convert(
         audio: copy sound and subtitles untouched.
         overwrite: replace outputs that exist.
         max_loss: damaged frames that are tolerated.
+        dry_run: open and check everything, call `on_start`, and write nothing; the report then
+            has no frames, and the outputs that would be written.
         on_start, on_progress: called from this thread; must return soon.
         on_notice: told what the run does by itself.
         stop: ends the run early when asked.
@@ -159,7 +162,8 @@ def convert(
             input, start_seconds=start_seconds, duration_seconds=duration_seconds, device=device
         )
 
-    report = run_stages(
+    run = partial(
+        run_stages,
         partial(source_on, _decoding_device(decoder, look)),
         sink_for,
         look,
@@ -170,8 +174,9 @@ def convert(
         on_notice=on_notice,
         in_software=partial(source_on, "cpu"),
         decode_background=decoder != "cpu",
+        dry_run=dry_run,
     )
-    return dataclasses.replace(report, outputs=outputs)
+    return _named(run, str(input), outputs)
 
 
 def live(
@@ -200,6 +205,7 @@ def live(
     bitrate: int | None = None,
     preset: str | None = None,
     overwrite: bool = False,
+    dry_run: bool = False,
     on_start: OnStart | None = None,
     on_progress: OnProgress | None = None,
     on_notice: OnNotice | None = None,
@@ -223,6 +229,8 @@ def live(
         blur_strength, linear_light, model, device, engine, downsample_ratio, scene_cut_reset:
             see `Look`.
         codec, crf, bitrate, preset, overwrite: for recording into a file.
+        dry_run: as for `convert`. Cameras and virtual webcams stay closed; on Linux they are
+            looked up. A network camera is not asked.
         on_start, on_progress: called from this thread; must return soon.
         on_notice: told, from any thread, what the run does by itself (quality, camera off or on).
         stop: ends the run when asked.
@@ -237,7 +245,7 @@ def live(
     from rvm.live_control import LiveWishes
     from rvm.pipeline import Limits
     from rvm.sinks import open_live_sink
-    from rvm.sources import open_source
+    from rvm.sources import open_source, without_secrets
 
     look = Look(
         background=background or DEFAULT_LIVE_BACKGROUND, blur_strength=blur_strength,
@@ -249,10 +257,18 @@ def live(
         return open_live_sink(
             to, info=info, codec=codec, crf=crf, bitrate=bitrate, preset=preset,
             overwrite=overwrite, transparent=look.background == "transparent", gpu=look.gpu,
+            open_devices=not dry_run,
         )  # fmt: skip
 
-    report = run_stages(
-        lambda: open_source(camera, live=True, width=width, height=height, fps=fps, loop=loop),
+    def open_camera() -> Source:
+        return open_source(
+            camera, live=True, width=width, height=height, fps=fps, loop=loop,
+            open_devices=not dry_run,
+        )  # fmt: skip
+
+    run = partial(
+        run_stages,
+        open_camera,
         sink_for,
         look,
         Limits(seconds=seconds),
@@ -261,9 +277,10 @@ def live(
         on_progress,
         LiveWishes(governor, target_ms, max_cpu, on_demand),
         on_notice,
+        dry_run=dry_run,
     )
     recorded = () if str(to).split(":")[0] in ("virtualcam", "null") else (Path(to),)
-    return dataclasses.replace(report, outputs=recorded)
+    return _named(run, without_secrets(str(camera)), recorded)
 
 
 def run_stages(
@@ -279,6 +296,7 @@ def run_stages(
     *,
     in_software: Callable[[], Source] | None = None,
     decode_background: bool = True,
+    dry_run: bool = False,
 ) -> Report:
     """Open the four stages, cheapest checks first, and run them; `wishes` are for live runs.
 
@@ -286,6 +304,7 @@ def run_stages(
         in_software: opens the source again where it decodes on a device on which the matting then
             turns out not to run.
         decode_background: a background video may be decoded on the device.
+        dry_run: close them again instead; what was opened for writing is then gone.
     """
     from rvm.ahead import Ahead
     from rvm.compositing import make_compositor
@@ -295,17 +314,17 @@ def run_stages(
     from rvm.matting.thrift import ThriftyMatter
     from rvm.pipeline import Pipeline
 
-    notify = on_notice or (lambda notice: None)
+    notify = on_notice if on_notice and not dry_run else lambda notice: None
     with ExitStack() as undo:
         ahead = None
         if wishes is not None:  # a camera takes its time: load the model meanwhile
-            ahead = Ahead(lambda: _open_matter(look, wishes, notify, warm=True))
+            ahead = Ahead(lambda: _open_matter(look, wishes, notify, warm=not dry_run))
             undo.callback(ahead.discard)
         source = open_source()
         undo.callback(source.close)
         sink = open_sink(source.info)
         undo.callback(sink.abort)
-        if wishes is not None and wishes.on_demand:
+        if wishes is not None and wishes.on_demand and not dry_run:
             source = on_demand(source, open_source, sink, notify)
             undo.callback(source.close)
         matter = ahead.take() if ahead is not None else _open_matter(look, wishes, notify)
@@ -315,14 +334,18 @@ def run_stages(
             source.close()
             source = in_software()
             undo.callback(source.close)
-        matter.prepare(source.info.width, source.info.height, source.info.colour)
+        if not dry_run:
+            matter.prepare(source.info.width, source.info.height, source.info.colour)
         compositor = make_compositor(
             look.background, blur_strength=look.blur_strength, linear_light=look.linear_light,
             device=device, decode_on_device=decode_background,
         )  # fmt: skip
+        undo.callback(compositor.close)
+        if on_start is not None:
+            on_start(source.info, matter.info)
+        if dry_run:
+            return _nothing_done(source, matter, sink)
         undo.pop_all()  # from here on the pipeline ends them
-    if on_start is not None:
-        on_start(source.info, matter.info)
     control = None
     if wishes is not None and isinstance(matter, ThriftyMatter):
         control = LiveControl(matter, wishes, source.info.frame_rate, cpu_count(), notify)
@@ -330,6 +353,27 @@ def run_stages(
         source, matter, compositor, sink,
         limits=limits, stop=stop, on_progress=on_progress, control=control,
     ).run()  # fmt: skip
+
+
+def _named(run: Callable[[], Report], input: str, outputs: tuple[Path, ...]) -> Report:
+    """The report of `run` with its input and outputs, also where it goes up with an error."""
+    try:
+        return dataclasses.replace(run(), input=input, outputs=outputs)
+    except LostFramesError as error:
+        if error.report is not None:
+            error.report = dataclasses.replace(error.report, input=input, outputs=outputs)
+        raise
+
+
+def _nothing_done(source: Source, matter: Matter, sink: Sink) -> Report:
+    """The report of a run that was only checked."""
+    from rvm.telemetry import Report
+
+    return Report(
+        frames_in=0, frames_out=0, dropped=0, damaged=0, seconds=0.0, fps=0.0, stages={},
+        decoder=source.device, notes=(*source.info.notes, *sink.notes),
+        **dataclasses.asdict(matter.info),
+    )  # fmt: skip
 
 
 def _decoding_device(decoder: str, look: Look) -> str:

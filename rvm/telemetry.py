@@ -134,6 +134,7 @@ class Report:
     `mattes` how many came from the network, moved along from an earlier frame, or were the same
     again because nothing moved; `idle_seconds` the camera was off for want of a reader.
     `cpu_percent` is processor time over what all cores could give.
+    `input` is what the caller named, without a password.
     `decoder` is where the last frames were decoded: "cpu", or a GPU as torch writes it.
     """
 
@@ -164,6 +165,7 @@ class Report:
     interrupted: bool = False
     peak_rss_mb: float = 0.0
     notes: tuple[str, ...] = ()
+    input: str | None = None
     outputs: tuple[Path, ...] = field(default=())
 
     def to_json(self) -> dict[str, Any]:

@@ -59,6 +59,13 @@ class LiveContext:
 
     settings: LiveSettings
 
+    @property
+    def name(self) -> str:
+        """What the camera is called in messages and objects."""
+        from rvm.sources import without_secrets
+
+        return without_secrets(self.settings.camera)
+
     def arguments(self) -> dict[str, Any]:
         """Keyword arguments of `rvm.live`."""
         values = _arguments(self.settings)

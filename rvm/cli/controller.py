@@ -2,58 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from pathlib import Path
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from rvm.cli.interrupt import Interruptible
+from rvm.cli.jobs import failure_as_json, for_each, make_folders
 from rvm.cli.progress import make_reporter
 from rvm.cli.report import tell
-from rvm.errors import OutputError, RvmError
+from rvm.errors import RvmError
 
 if TYPE_CHECKING:
     from rvm.cli.console import Console
-    from rvm.cli.context import ConvertContext, LiveContext
+    from rvm.cli.context import ConvertContext, Job, LiveContext
     from rvm.cli.options import ProgressMode
     from rvm.pipeline import StopSignal
     from rvm.telemetry import Report
-
-#: Some of several inputs failed.
-SOME_FAILED = 1
 
 
 def run_convert(
     context: ConvertContext, console: Console, *, progress: ProgressMode, json: bool
 ) -> int:
-    """Convert every input; return the exit code.
-
-    One input fails with its own error. Of several, each failure is reported and the rest goes on.
-    """
+    """Convert every input; return the exit code."""
     from rvm.api import convert
 
-    if len(context.jobs) == 1:
-        return run_pipeline(convert, context.arguments(context.jobs[0]), console, progress, json)
-    failed = 0
-    for job in context.jobs:
-        try:
-            _make_folders(job.outputs)
-            code = run_pipeline(convert, context.arguments(job), console, progress, json)
-        except RvmError as error:
-            failed += 1
-            _tell_failure(job.input, error, console, json)
-            continue
-        if code:
-            return code  # interrupted
-    if failed:
-        console.say(f"rvm: {failed} of {len(context.jobs)} inputs failed")
-    return SOME_FAILED if failed else 0
+    def run(job: Job) -> int:
+        if len(context.jobs) > 1:
+            make_folders(job.outputs)
+        return run_pipeline(convert, context.arguments(job), console, progress, json)
+
+    return for_each(context.jobs, run, console, json=json)
 
 
 def run_live(context: LiveContext, console: Console, *, progress: ProgressMode, json: bool) -> int:
     """Run until the end, a limit or a signal; return the exit code."""
     from rvm.api import live
 
-    return run_pipeline(live, context.arguments(), console, progress, json)
+    with failure_as_json(context.name, console, json=json):
+        return run_pipeline(live, context.arguments(), console, progress, json)
 
 
 def run_pipeline(
@@ -63,7 +48,11 @@ def run_pipeline(
     progress: ProgressMode,
     json: bool,
 ) -> int:
-    """One run of the library; 0, or the exit code of the signal that ended it."""
+    """One run of the library; 0, or the exit code of the signal that ended it.
+
+    Raises:
+        RvmError: the run's own; with the signal's exit code where one had ended it.
+    """
     from rvm.pipeline import StopSignal
 
     stop = StopSignal()
@@ -77,10 +66,9 @@ def run_pipeline(
         except RvmError as error:
             reporter.close()
             _tell_what_is_left(error, console, json)
-            if interruptible.exit_code is None:
-                raise
-            console.error(str(error))
-            return interruptible.exit_code
+            if interruptible.exit_code is not None:
+                error.exit_code = interruptible.exit_code
+            raise
         finally:
             reporter.close()
     _tell_outcome(report, stop, console, json)
@@ -100,18 +88,3 @@ def _tell_what_is_left(error: RvmError, console: Console, json: bool) -> None:
     report: Report | None = getattr(error, "report", None)
     if report is not None:
         tell(report, console, json=json)
-
-
-def _tell_failure(name: str, error: RvmError, console: Console, json: bool) -> None:
-    console.error(f"{error}" if name in str(error) else f"{name}: {error}")
-    if json and getattr(error, "report", None) is None:
-        console.json({"input": name, "error": str(error), "exit_code": error.exit_code})
-
-
-def _make_folders(paths: Iterable[str]) -> None:
-    for path in paths:
-        folder = Path(path).parent
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"{folder}: cannot be made: {error.strerror}") from None

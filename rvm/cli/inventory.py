@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from dataclasses import asdict
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 #: Distributions whose versions matter in a bug report; the second half is optional.
@@ -13,8 +12,6 @@ REQUIRED = ("numpy", "av", "opencv-python", "pyvirtualcam", "cyclopts", "rich", 
 OPTIONAL = ("torch", "openvino", "scikit-image")
 #: Either of these gives the module onnxruntime.
 ONNX_RUNTIMES = ("onnxruntime-gpu", "onnxruntime", "onnxruntime-openvino")
-
-_VIRTUAL = Path("/sys/devices/virtual/video4linux")
 
 
 def versions() -> dict[str, str | None]:
@@ -37,14 +34,11 @@ def cameras() -> list[dict[str, Any]]:
     return [asdict(camera) for camera in list_cameras() if camera.path not in virtual]
 
 
-def virtual_cameras(folder: Path = _VIRTUAL) -> list[dict[str, Any]]:
+def virtual_cameras() -> list[dict[str, str]]:
     """Virtual webcams to show pictures on, where the system lists them (Linux)."""
-    found = []
-    for entry in sorted(folder.glob("video*")) if folder.is_dir() else []:
-        name = entry / "name"
-        label = name.read_text(encoding="utf-8").strip() if name.is_file() else entry.name
-        found.append({"name": label, "path": f"/dev/{entry.name}"})
-    return found
+    from rvm.sinks.virtual_camera import list_webcams
+
+    return list_webcams()
 
 
 def virtual_camera_problem() -> str | None:
@@ -52,10 +46,15 @@ def virtual_camera_problem() -> str | None:
 
     On Linux the devices are looked up; elsewhere one is opened and closed for a moment.
     """
-    from rvm.sinks.virtual_camera import install_advice
+    from rvm.errors import DeviceError
+    from rvm.sinks.virtual_camera import install_advice, look_up_webcam
 
+    try:
+        look_up_webcam()
+    except DeviceError as error:
+        return str(error)
     if sys.platform.startswith("linux"):
-        return None if virtual_cameras() else f"no virtual webcam; {install_advice()}"
+        return None
     try:
         import pyvirtualcam
 

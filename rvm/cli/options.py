@@ -124,7 +124,13 @@ class Running:
     print_config: Annotated[
         bool, _talk("print every setting and where its value comes from, and stop")
     ] = False
-    dry_run: Annotated[bool, _talk("check everything, say what would be done, and stop")] = False
+    dry_run: Annotated[
+        bool,
+        _talk(
+            "check everything, say what would be done, and stop; cameras and virtual webcams are "
+            "looked up at most (on Linux), network cameras are not asked"
+        ),
+    ] = False
 
 
 def given(options: Any | None) -> dict[str, Any]:

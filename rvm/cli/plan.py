@@ -1,21 +1,24 @@
-"""`--print-config` and `--dry-run`: say what would be done, and touch nothing."""
+"""`--print-config` and `--dry-run`: say what would be done, and leave everything as it is."""
 
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
+from rvm.cli.jobs import failure_as_json, folders_meanwhile, for_each
 from rvm.cli.progress import describe_engine, describe_source
 from rvm.config_sources import to_toml
-from rvm.errors import OutputError, OutputExistsError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rvm.cli.console import Console
-    from rvm.cli.context import ConvertContext, LiveContext
-    from rvm.config import ConvertSettings, LiveSettings
+    from rvm.cli.context import ConvertContext, Job, LiveContext
     from rvm.config_sources import Resolved
     from rvm.matting.base import EngineInfo
+    from rvm.sources.base import SourceInfo
+    from rvm.telemetry import Report
 
 
 def show_settings(command: str, resolved: Resolved[Any], console: Console, *, json: bool) -> int:
@@ -34,71 +37,61 @@ def show_settings(command: str, resolved: Resolved[Any], console: Console, *, js
 
 
 def plan_convert(context: ConvertContext, console: Console, *, json: bool) -> int:
-    """Load the model, read the background, open every input, look at the outputs; write nothing.
+    """Open what the run would open, say what it would do, and close it again.
+
+    Outputs are opened too, under their temporary names, which are gone afterwards.
 
     Raises:
         RvmError: what the run itself would fail with at its start.
     """
-    from rvm.sources import open_source
+    from rvm.api import convert
 
-    settings = context.settings
-    engine = _try_matting(settings, console)
-    for job in context.jobs:
-        for path in job.outputs:
-            _check_output(path, settings.overwrite)
-        with open_source(
-            job.input,
-            start_seconds=settings.start_seconds,
-            duration_seconds=settings.duration_seconds,
-        ) as source:
-            info = source.info
-        console.say(f"rvm: {describe_source(info)}")
-        for note in info.notes:
-            console.say(f"rvm: note: {note}")
+    def plan(job: Job) -> int:
+        several = len(context.jobs) > 1
+        with folders_meanwhile(job.outputs) if several else nullcontext():
+            facts = _checked(convert, context.arguments(job), console)
         console.say(f"rvm: would write {', '.join(job.outputs)}")
         if json:
-            plan = {"input": job.input, "outputs": job.outputs, "frames_total": info.frame_count}
-            plan |= {"width": info.width, "height": info.height}
-            console.json(plan | dataclasses.asdict(engine))
-    return 0
+            console.json({"input": job.input, "outputs": job.outputs} | facts)
+        return 0
+
+    return for_each(context.jobs, plan, console, json=json)
 
 
 def plan_live(context: LiveContext, console: Console, *, json: bool) -> int:
-    """Load the model, read the background, look at the output; no camera is switched on.
+    """Check what can be checked with every device left alone, and say what would be done.
 
     Raises:
-        RvmError: what the run itself would fail with, the camera and the webcam apart.
+        RvmError: what the run itself would fail with at its start.
     """
+    from rvm.api import live
+
     settings = context.settings
-    engine = _try_matting(settings, console)
-    if settings.to.partition(":")[0] not in ("virtualcam", "null"):
-        _check_output(settings.to, settings.overwrite)
-    console.say(f"rvm: would show camera {settings.camera} on {settings.to}")
+    with failure_as_json(context.name, console, json=json):
+        facts = _checked(live, context.arguments(), console)
+    console.say(f"rvm: would show {_of_camera(context.name)} on {settings.to}")
     if json:
-        plan = {"input": settings.camera, "outputs": [settings.to]}
-        console.json(plan | dataclasses.asdict(engine))
+        console.json({"input": context.name, "outputs": [settings.to]} | facts)
     return 0
 
 
-def _try_matting(settings: ConvertSettings | LiveSettings, console: Console) -> EngineInfo:
-    from rvm.compositing import make_compositor
-    from rvm.matting import load_engine
-
-    make_compositor(settings.background or "none").close()
-    engine = load_engine(
-        settings.model,
-        engine=settings.engine,
-        device=settings.device,
-        downsample_ratio=settings.downsample_ratio,
-    )
-    engine.close()
-    console.say(f"rvm: {describe_engine(engine.info)}")
-    return engine.info
+def _of_camera(name: str) -> str:
+    return f"camera {name}" if name.isdecimal() else name
 
 
-def _check_output(name: str, overwrite: bool) -> None:
-    path = Path(name)
-    if path.is_file() and not overwrite:
-        raise OutputExistsError(f"{path} exists; add -y to replace it, or choose another name")
-    if not path.parent.is_dir():
-        raise OutputError(f"{path}: the folder {path.parent} does not exist; make it first")
+def _checked(
+    function: Callable[..., Report], arguments: dict[str, Any], console: Console
+) -> dict[str, Any]:
+    """Run the library's own checks; return what was found."""
+    facts: dict[str, Any] = {}
+
+    def started(source: SourceInfo, engine: EngineInfo) -> None:
+        console.say(f"rvm: {describe_source(source)}")
+        console.say(f"rvm: {describe_engine(engine)}")
+        facts["frames_total"] = source.frame_count
+        facts.update(width=source.width, height=source.height, **dataclasses.asdict(engine))
+
+    report = function(**arguments, dry_run=True, on_start=started)
+    for note in report.notes:
+        console.say(f"rvm: note: {note}")
+    return facts

@@ -114,6 +114,7 @@ def open_live_sink(
     transparent: bool = False,
     threads: int = 0,
     gpu: int = 0,
+    open_devices: bool = True,
 ) -> Sink:
     """Open what a live run shows its pictures on.
 
@@ -122,6 +123,7 @@ def open_live_sink(
             (without the source's sound: live frames are dropped, sound is not).
         info, codec, crf, bitrate, preset, overwrite, transparent, threads, gpu: as for
             `open_sinks`.
+        open_devices: False looks a webcam up where the system lists them, and takes none.
 
     Raises:
         DeviceError: no virtual webcam; the message says how to install one.
@@ -134,8 +136,11 @@ def open_live_sink(
             raise UsageError(
                 "a virtual webcam cannot be transparent; choose a background such as #00b140"
             )
-        from rvm.sinks.virtual_camera import VirtualCameraSink
+        from rvm.sinks.virtual_camera import VirtualCameraSink, look_up_webcam
 
+        if not open_devices:
+            look_up_webcam(device or None)
+            return sink_class("null")()
         return VirtualCameraSink(info=info, device=device or None)
     return open_sinks(
         to, info=info, codec=codec, crf=crf, bitrate=bitrate, preset=preset, audio=False,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -23,6 +24,7 @@ logger = logging.getLogger(__name__)
 
 _I420 = PIXEL_FORMATS["yuv420p"]
 _DEFAULT_FPS = 30.0
+_LISTED = Path("/sys/devices/virtual/video4linux")
 _INSTALL = {
     "linux": (
         "install v4l2loopback (sudo apt install v4l2loopback-dkms) and load it with: "
@@ -171,6 +173,39 @@ def _open_camera(size: tuple[int, int], fps: float, device: str | None, backend:
     except (RuntimeError, OSError, ValueError, KeyError) as error:
         which = f"virtual webcam {device}" if device else "virtual webcam"
         raise DeviceError(f"no {which} to write to ({_line(error)}); {install_advice()}") from error
+
+
+def list_webcams(folder: Path | None = None) -> list[dict[str, str]]:
+    """Virtual webcams to show pictures on, name and path, where the system lists them (Linux).
+
+    Args:
+        folder: of the kernel's list; None is the usual one.
+    """
+    folder = folder or _LISTED
+    found = []
+    for entry in sorted(folder.glob("video*")) if folder.is_dir() else []:
+        name = entry / "name"
+        label = name.read_text(encoding="utf-8").strip() if name.is_file() else entry.name
+        found.append({"name": label, "path": f"/dev/{entry.name}"})
+    return found
+
+
+def look_up_webcam(device: str | None = None) -> None:
+    """Look whether a virtual webcam is there, without opening it; only Linux lists them.
+
+    Args:
+        device: its path; None is any.
+
+    Raises:
+        DeviceError: the system lists none, or not this one.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    paths = [webcam["path"] for webcam in list_webcams()]
+    if not paths:
+        raise DeviceError(f"no virtual webcam; {install_advice()}")
+    if device is not None and device not in paths:
+        raise DeviceError(f"no virtual webcam {device}; there are: {', '.join(paths)}")
 
 
 def install_advice(platform: str = sys.platform) -> str:

@@ -44,6 +44,7 @@ def open_source(
     fps: float | Fraction | None = None,
     loop: bool = False,
     device: str = "cpu",
+    open_devices: bool = True,
 ) -> Source:
     """Open whatever `spec` names.
 
@@ -58,6 +59,8 @@ def open_source(
         fps: frames a second: asked of a camera, given to images.
         loop: start over at the end (files and images).
         device: where to decode a video file: "cpu", or a CUDA device; see `FileSource`.
+        open_devices: False leaves cameras off: one is looked up where the system lists them, and
+            something without frames stands for it.
 
     Raises:
         InputError: it cannot be read.
@@ -65,19 +68,19 @@ def open_source(
         DeviceError: no such camera.
         UsageError: a camera where frames must not be lost, or options that make no sense.
     """
-    text = str(spec)
-    named_file = not isinstance(spec, int) and Path(text).is_file()
-    camera = bool(_CAMERA.match(text)) and not named_file
-    if camera or (_URL.match(text) and not named_file):
+    text, kind = str(spec), kind_of(spec)
+    if kind in ("camera", "stream"):
         if not live:
-            raise _not_here(text, camera)
-        if not camera:
+            raise _not_here(text, kind == "camera")
+        wishes = {"width": width, "height": height, "fps": fps}
+        if not open_devices:
+            return _unopened(text, kind, wishes)
+        if kind == "stream":
             return _open("stream", text)
-        number = int(text) if text.isdigit() else text
-        return _open("camera", number, width=width, height=height, fps=fps)
-    if text.startswith("synthetic:"):
+        return _open("camera", _device(text), **wishes)
+    if kind == "synthetic":
         source = _open("synthetic", **parse_synthetic(text))
-    elif Path(text).is_dir() or Path(text).suffix.lower() in _image_suffixes():
+    elif kind == "images":
         source = _open("images", text, fps=fps or 30, hold_seconds=duration_seconds, loop=loop)
     else:
         source = _open(
@@ -85,6 +88,21 @@ def open_source(
             device=device,
         )  # fmt: skip
     return _open("paced", source) if live else source
+
+
+def kind_of(spec: str | int | os.PathLike[str]) -> str:
+    """The kind in `SOURCES` that `spec` means: camera, stream, synthetic, images or file."""
+    text = str(spec)
+    if isinstance(spec, int) or not Path(text).is_file():
+        if _CAMERA.match(text):
+            return "camera"
+        if _URL.match(text):
+            return "stream"
+    if text.startswith("synthetic:"):
+        return "synthetic"
+    if Path(text).is_dir() or Path(text).suffix.lower() in _image_suffixes():
+        return "images"
+    return "file"
 
 
 def parse_synthetic(spec: str) -> dict[str, Any]:
@@ -125,6 +143,26 @@ def _open(kind: str, *arguments: Any, **options: Any) -> Source:
     return source
 
 
+def _device(text: str) -> int | str:
+    return int(text) if text.isdigit() else text
+
+
+def _unopened(text: str, kind: str, wishes: dict[str, Any]) -> Source:
+    from rvm.sources.unopened import UnopenedSource
+
+    if kind == "stream":
+        return UnopenedSource(without_secrets(text), **wishes)
+    from rvm.sources.camera import look_up_camera
+
+    look_up_camera(_device(text))
+    return UnopenedSource(f"camera {text}", **wishes)
+
+
+def without_secrets(text: str) -> str:
+    """An address without a user name and password, for messages; other texts as they are."""
+    return re.sub(r"(://)[^/@]*@", r"\1***@", text)
+
+
 def _image_suffixes() -> frozenset[str]:
     from rvm.sources.images import IMAGE_SUFFIXES
 
@@ -134,5 +172,6 @@ def _image_suffixes() -> frozenset[str]:
 def _not_here(text: str, camera: bool) -> UsageError | UnsafeInputError:
     if camera:
         return UsageError(f"{text}: a camera never ends; use `rvm live --camera {text}`")
-    hidden = re.sub(r"(://)[^/@]*@", r"\1***@", text)
-    return UnsafeInputError(f"{hidden}: an address, not a file; give the path of a local file")
+    return UnsafeInputError(
+        f"{without_secrets(text)}: an address, not a file; give the path of a local file"
+    )

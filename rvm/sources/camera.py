@@ -113,6 +113,21 @@ def list_cameras(
     return found
 
 
+def look_up_camera(device: int | str) -> None:
+    """Look whether a camera is there, without touching it; only Linux lists them.
+
+    Args:
+        device: its number, or its path.
+
+    Raises:
+        DeviceError: the system lists no such camera.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    if not any(device in (camera.number, camera.path) for camera in list_cameras()):
+        raise DeviceError(_cannot_open(device))
+
+
 class CameraSource(Source):
     """A local camera: the newest picture, never an old one.
 

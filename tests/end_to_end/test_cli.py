@@ -5,72 +5,16 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import pytest
 
 import rvm
 from rvm.cli import main
 from rvm.errors import ModelError
-from rvm.media.decode import VideoReader
-from rvm.sources.synthetic import read_number
+from tests.cli_runs import Run, numbers
 from tests.synth_clips import truncate, write_clip
 from tests.synth_models import mask_model, rvm_model
-
-
-class Outcome(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-    @property
-    def objects(self) -> list[Any]:
-        """stdout as JSON lines; fails if anything else is there."""
-        return [json.loads(line) for line in self.out.splitlines()]
-
-    def one_error(self) -> str:
-        """The only line on stderr that is an error, without its label."""
-        lines = [line for line in self.err.splitlines() if line.startswith("rvm: error: ")]
-        assert len(lines) == 1, self.err
-        assert "Traceback" not in self.err
-        return lines[0].removeprefix("rvm: error: ")
-
-
-Run = Callable[..., Outcome]
-
-
-@pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs the command line in an empty folder, with no settings of this machine."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("platformdirs.user_config_path", lambda *_, **__: tmp_path / "no-home")
-    monkeypatch.setenv("RVM_MODEL_DIR", str(tmp_path / "models"))
-
-    def call(*arguments: object) -> Outcome:
-        code = main([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        return Outcome(code, captured.out, captured.err)
-
-    return call
-
-
-@pytest.fixture
-def talk(tmp_path: Path) -> Path:
-    """Twelve numbered frames with sound."""
-    path = tmp_path / "talk.mp4"
-    write_clip(path, audio=True)
-    return path
-
-
-def numbers(path: Path) -> list[int]:
-    reader = VideoReader(path)
-    try:
-        return [read_number(frame) for frame in reader]
-    finally:
-        reader.close()
-
 
 # ── what works ───────────────────────────────────────────────────────────────────────────────
 
@@ -84,7 +28,7 @@ def test_convert_writes_every_frame_and_one_object(run: Run, talk: Path, tmp_pat
     assert report["frames_in"] == report["frames_out"] == 12
     assert report["dropped"] == 0
     assert (report["model"], report["engine"], report["device"]) == ("fake", "fake", "cpu")
-    assert report["outputs"] == ["out.mp4"]
+    assert (report["input"], report["outputs"]) == (str(talk), ["out.mp4"])
     for name in ("seconds", "fps", "provider", "peak_rss_mb"):
         assert report[name]
     for name in ("grab", "matting", "compositing", "sink"):
@@ -118,6 +62,7 @@ def test_several_inputs_go_into_a_folder_and_one_that_fails_does_not_stop_the_re
     first, bad, last = outcome.objects
     assert first["frames_out"] == last["frames_out"] == 12
     assert (bad["input"], bad["exit_code"]) == ("bad.mp4", 3)
+    assert (first["input"], last["input"]) == (str(talk), "walk.mov")
     assert "1 of 3 inputs failed" in outcome.err
 
 
@@ -163,7 +108,6 @@ def test_a_dry_run_checks_and_writes_nothing(run: Run, talk: Path, tmp_path: Pat
     assert sorted(path.name for path in tmp_path.iterdir()) == ["talk.mp4"]
     assert run("convert", talk, "-o", "no/out.mp4", "-m", "fake", "--dry-run").code == 6
     assert run("convert", talk, "-o", talk.with_name("t.mp4"), "-m", "nope", "--dry-run").code == 4
-    assert run("live", "--to", "null", "-m", "fake", "--dry-run").code == 0
 
 
 def test_the_demo_writes_a_film_and_a_still(run: Run, tmp_path: Path) -> None:
@@ -306,6 +250,20 @@ def test_a_truncated_clip_is_converted_as_far_as_it_goes(run: Run, tmp_path: Pat
     assert kept == sorted(set(kept))
     assert kept[:6] == [0, 1, 2, 3, 4, 5]
     assert report["frames_out"] == len(kept) > 5
+    assert (report["input"], report["outputs"]) == ("cut.mkv", ["x.mp4"])
+
+
+def test_a_failure_is_an_object_too_where_json_is_asked_for(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "empty.mp4").write_bytes(b"")
+    outcome = run("convert", "empty.mp4", "-o", "x.mp4", "-m", "fake", "--json")
+    assert outcome.code == 3
+    (failure,) = outcome.objects
+    assert failure == {"input": "empty.mp4", "error": outcome.one_error(), "exit_code": 3}
+    address = "ftp://me:secret@127.0.0.1:9/x"
+    outcome = run("live", "--camera", address, "--to", "null", "-m", "fake", "--json")
+    assert outcome.code == 3
+    (failure,) = outcome.objects
+    assert (failure["input"], failure["exit_code"]) == ("ftp://***@127.0.0.1:9/x", 3)
 
 
 def test_a_mistake_in_rvm_itself_is_one_line_too(
