@@ -13,6 +13,7 @@ from rvm.errors import LostFramesError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from rvm.compositing.words import BackgroundLike
     from rvm.live_control import LiveWishes
     from rvm.matting.base import EngineInfo
     from rvm.matting.matter import Matter
@@ -78,7 +79,7 @@ def convert(
     input: str | Path,
     output: str | Path | None = None,
     *,
-    background: str | None = None,
+    background: BackgroundLike | None = None,
     matte: str | Path | None = None,
     foreground: str | Path | None = None,
     blur_strength: float | None = None,
@@ -109,7 +110,8 @@ def convert(
     Args:
         input: a local file or folder.
         output: the composited video or picture; None if only `matte` or `foreground` is wanted.
-        background: see `Look.background`; None is green where there is an `output`.
+        background: see `Look.background`, or (red, green, blue), 0..255 each; None is green where
+            there is an `output`.
         matte: write the alpha here (.mkv is lossless 8-bit gray).
         foreground: write the person's own colours here, on black.
         blur_strength, linear_light, model, device, engine, downsample_ratio, scene_cut_reset:
@@ -145,7 +147,7 @@ def convert(
     if not outputs:
         raise UsageError("nothing to write: give an output, a matte or a foreground file")
     look = Look(
-        background=background or (DEFAULT_CONVERT_BACKGROUND if output else "none"),
+        background=_words(background, DEFAULT_CONVERT_BACKGROUND if output else "none"),
         blur_strength=blur_strength, linear_light=linear_light, model=model, device=device,
         engine=engine, downsample_ratio=downsample_ratio, scene_cut_reset=scene_cut_reset,
     )  # fmt: skip
@@ -183,7 +185,7 @@ def live(
     camera: int | str | Path = 0,
     *,
     to: str | Path = "virtualcam",
-    background: str | None = None,
+    background: BackgroundLike | None = None,
     blur_strength: float | None = None,
     linear_light: bool = False,
     model: str | Path | None = None,
@@ -216,7 +218,7 @@ def live(
     Args:
         camera: index of a camera, a video file (played at its own pace), or a stream's URL.
         to: `virtualcam`, `virtualcam:DEVICE`, `null`, or a file to record into.
-        background: see `Look.background`; None is `blur`.
+        background: see `Look.background`, or (red, green, blue), 0..255 each; None is `blur`.
         width, height, fps: asked of the camera; it may decide otherwise. A file keeps its own.
         seconds: stop after so long; None runs until `stop` or the end.
         loop: play a file again and again.
@@ -248,7 +250,7 @@ def live(
     from rvm.sources import open_source, without_secrets
 
     look = Look(
-        background=background or DEFAULT_LIVE_BACKGROUND, blur_strength=blur_strength,
+        background=_words(background, DEFAULT_LIVE_BACKGROUND), blur_strength=blur_strength,
         linear_light=linear_light, model=model, device=device, engine=engine,
         downsample_ratio=downsample_ratio, scene_cut_reset=scene_cut_reset,
     )  # fmt: skip
@@ -353,6 +355,12 @@ def run_stages(
         source, matter, compositor, sink,
         limits=limits, stop=stop, on_progress=on_progress, control=control,
     ).run()  # fmt: skip
+
+
+def _words(background: BackgroundLike | None, usual: str) -> str:
+    from rvm.compositing.words import background_words
+
+    return usual if background is None else background_words(background)
 
 
 def _named(run: Callable[[], Report], input: str, outputs: tuple[Path, ...]) -> Report:

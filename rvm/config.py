@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from rvm.api import DECODERS, DEFAULT_CONVERT_BACKGROUND, DEFAULT_LIVE_BACKGROUND
 from rvm.errors import UsageError
+from rvm.sinks.codecs import CODECS
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -36,6 +37,7 @@ class Rule:
         low, high: allowed range, ends included.
         above: exclusive lower bound.
         choices: the allowed words.
+        names: words that are known, where others may be allowed too.
         pattern: a regular expression the whole text must match.
         expected: what to call a text that matches `pattern`.
         takes_number: a bare number in a file is as good as its text (camera = 0).
@@ -51,6 +53,7 @@ class Rule:
     high: float | None = None
     above: float | None = None
     choices: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
     pattern: str | None = None
     expected: str = ""
     takes_number: bool = False
@@ -67,6 +70,11 @@ class Rule:
         if low is not None:
             return f"{above}{low:g}" if above else f"{low:g} or more"
         return f"up to {self.high:g}" if self.high is not None else ""
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The words to list in `--help`."""
+        return self.choices or self.names
 
     def fits(self, value: Any) -> bool:
         """Whether a value of the right type is allowed."""
@@ -160,7 +168,10 @@ class EncodeSettings:
     """How an output file is written."""
 
     codec: str = _setting(
-        "auto", "video codec of OUTPUT; auto goes by its file name", group="Output"
+        "auto",
+        "video codec of OUTPUT (auto: by its file name)",
+        group="Output",
+        names=("auto", *CODECS),
     )
     crf: float | None = _setting(
         None,
@@ -200,7 +211,7 @@ class ConvertSettings(EncodeSettings, EngineSettings, PictureSettings):
     )
     decoder: str = _setting(
         "auto",
-        "where videos are decoded: auto goes where the matting runs",
+        "where videos are decoded (auto: where the matting runs)",
         choices=DECODERS,
     )
     audio: bool = _setting(True, "copy sound and subtitles, untouched", group="Output")

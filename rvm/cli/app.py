@@ -8,12 +8,14 @@ import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import pairwise
 
 from cyclopts import App
 from cyclopts.exceptions import CycloptsError
 
 from rvm import __version__
 from rvm.cli.console import DEBUG, NORMAL, Console
+from rvm.cli.parse_errors import explain
 from rvm.errors import EXIT_INTERRUPTED, RvmError, UsageError
 
 _HELP = "Cut people out of moving pictures, hair and all, while the camera runs."
@@ -76,7 +78,9 @@ def run(arguments: Sequence[str]) -> int:
     unless `--debug` is given."""
     debug = "--debug" in arguments
     console = Console(
-        DEBUG if debug else NORMAL, color=False if "--no-color" in arguments else None
+        DEBUG if debug else NORMAL,
+        color=False if "--no-color" in arguments else None,
+        events=_wants_events(arguments),
     )
     try:
         command, bound, _ = build().parse_args(
@@ -85,7 +89,7 @@ def run(arguments: Sequence[str]) -> int:
         result = command(*bound.args, **bound.kwargs)
         return result if isinstance(result, int) else 0
     except CycloptsError as error:
-        console.error(f"{error} See rvm --help.")
+        console.error(explain(error, arguments))
         return UsageError.exit_code
     except RvmError as error:
         _show_trace(console)
@@ -100,6 +104,11 @@ def run(arguments: Sequence[str]) -> int:
         _show_trace(console)
         console.error(_unexpected(error))
         return RvmError.exit_code
+
+
+def _wants_events(arguments: Sequence[str]) -> bool:
+    """Whether talk is to be JSON; looked up by hand, as what is wrong may be the arguments."""
+    return "--progress=json" in arguments or ("--progress", "json") in pairwise(arguments)
 
 
 def _unexpected(error: Exception) -> str:

@@ -14,29 +14,41 @@ QUIET, NORMAL, VERBOSE, DEBUG = range(4)
 
 
 class Console:
-    """What a command may say.
+    """What a command may say: lines for a person, or, with `events`, one JSON object a line.
 
     Talk never fails: a stderr that was closed only makes it silent, so that a broken pipe cannot
     end a conversion.
     """
 
-    def __init__(self, level: int = NORMAL, *, color: bool | None = None) -> None:
+    def __init__(
+        self, level: int = NORMAL, *, color: bool | None = None, events: bool = False
+    ) -> None:
         self.level = level
+        self.events = events
         self.color = _wants_color() if color is None else color
 
     def say(self, line: str, level: int = NORMAL) -> None:
-        """One line for a person, if that much talk is wanted."""
-        if self.level >= level:
+        """One line for a person, if that much talk is wanted; of it, only what is for debugging
+        is an event."""
+        if self.level < level:
+            return
+        if not self.events:
             self._write(printable(line))
+        elif level == DEBUG:
+            self.event("debug", text=line)
 
     def warn(self, line: str) -> None:
         """One warning; shown unless quiet."""
         if self.level >= NORMAL:
-            self._write(f"{self._paint('rvm: warning:', 33)} {one_line(line)}")
+            self._label("warning", 33, line)
 
     def error(self, line: str) -> None:
         """The one line that says why the exit code is not 0; always shown."""
-        self._write(f"{self._paint('rvm: error:', 31)} {one_line(line)}")
+        self._label("error", 31, line)
+
+    def event(self, name: str, /, **values: Any) -> None:
+        """One JSON object on one line of stderr."""
+        self._write(json.dumps({"event": name, **values}))
 
     def data(self, text: str) -> None:
         """One piece of output proper, to stdout at once."""
@@ -48,6 +60,12 @@ class Console:
     def json(self, value: Mapping[str, Any]) -> None:
         """One JSON object on one line of stdout."""
         self.data(json.dumps(value))
+
+    def _label(self, kind: str, code: int, line: str) -> None:
+        if self.events:
+            self.event(kind, text=one_line(line))
+        else:
+            self._write(f"{self._paint(f'rvm: {kind}:', code)} {one_line(line)}")
 
     def _paint(self, text: str, code: int) -> str:
         return f"\x1b[1;{code}m{text}\x1b[0m" if self.color else text

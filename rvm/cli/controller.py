@@ -57,7 +57,7 @@ def run_pipeline(
 
     stop = StopSignal()
     reporter = make_reporter(progress, console)
-    with Interruptible(stop) as interruptible:
+    with Interruptible(stop, events=console.events) as interruptible:
         try:
             report = function(
                 **arguments, on_start=reporter.start, on_progress=reporter.update,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import threading
@@ -23,8 +24,9 @@ class Interruptible:
     Only the main thread can have handlers; elsewhere (a test, an embedding) this does nothing.
     """
 
-    def __init__(self, stop: StopSignal) -> None:
+    def __init__(self, stop: StopSignal, *, events: bool = False) -> None:
         self._stop = stop
+        self._tell = _tell_event if events else _tell
         self._previous: dict[signal.Signals, Any] = {}
         #: The exit code of the first signal, or None.
         self.exit_code: int | None = None
@@ -45,13 +47,21 @@ class Interruptible:
         if self.exit_code is None:
             self.exit_code = _EXIT_CODES[signal.Signals(number)]
             self._stop.request()
-            _tell(b"\nrvm: stopping; what is done is being finished (again: give up)\n")
+            self._tell("stopping", "what is done is being finished (again: give up)")
         else:
             self._stop.abort()
-            _tell(b"\nrvm: giving up; the unfinished output keeps its .part name\n")
+            self._tell("giving up", "the unfinished output keeps its .part name")
 
 
-def _tell(line: bytes) -> None:
+def _tell(what: str, text: str) -> None:
+    _write(f"\nrvm: {what}; {text}\n")
+
+
+def _tell_event(what: str, text: str) -> None:
+    _write(json.dumps({"event": "stop", "text": f"{what}; {text}"}) + "\n")
+
+
+def _write(line: str) -> None:
     """Straight to the descriptor: a handler may have interrupted a write to `sys.stderr`."""
     with suppress(OSError):
-        os.write(2, line)
+        os.write(2, line.encode())

@@ -60,6 +60,8 @@ def options_for(settings: type[DataclassInstance]) -> type[Any]:
 
 def _help(rule: Rule, default: Any) -> str:
     text = rule.help
+    if rule.words:
+        text += f": {', '.join(rule.words)}"
     if rule.range:
         text += f" ({rule.range})"
     if default is None:
@@ -101,10 +103,14 @@ class Talk:
     no_color: Annotated[bool, _talk("no colours (like NO_COLOR=1)")] = False
 
     @contextmanager
-    def console(self) -> Iterator[Console]:
+    def console(self, progress: ProgressMode = "auto") -> Iterator[Console]:
         """The console these options ask for; what the library logs meanwhile goes there too."""
         level = DEBUG if self.debug else VERBOSE if self.verbose else NORMAL
-        console = Console(QUIET if self.quiet else level, color=False if self.no_color else None)
+        console = Console(
+            QUIET if self.quiet else level,
+            color=False if self.no_color else None,
+            events=progress == "json",
+        )
         with logging_to(console):
             yield console
 
@@ -116,7 +122,11 @@ class Running:
 
     progress: Annotated[
         ProgressMode,
-        _talk("auto: a live line on a terminal, else a line now and then", show_default=True),
+        _talk(
+            "auto: a live line on a terminal, else a line now and then; json: one JSON object a "
+            "line for all that is said on stderr",
+            show_default=True,
+        ),
     ] = "auto"
     config: Annotated[
         str | None, _talk("TOML file with settings, or a preset: call, stream, offline-4k")

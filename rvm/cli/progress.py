@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import time
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-from rvm.cli.console import NORMAL, QUIET, Console, is_terminal, printable
+from rvm.cli.console import QUIET, Console, is_terminal, printable
 
 if TYPE_CHECKING:
     from rvm.matting.base import EngineInfo
@@ -65,39 +64,34 @@ class PlainReporter(Reporter):
 
 
 class JsonReporter(Reporter):
-    """One JSON object a line; other talk is silenced, so that every line can be parsed."""
+    """One JSON object a line; the console then says nothing else."""
 
     def __init__(self, console: Console) -> None:
-        super().__init__(Console(NORMAL, color=False))
-        console.level = QUIET
+        super().__init__(console)
+        console.events = True
 
     def start(self, source: SourceInfo, engine: EngineInfo) -> None:
         """Write the event `start`."""
         import dataclasses
 
-        self._write(
+        self._console.event(
             "start",
-            {
-                "input": source.name,
-                "width": source.width,
-                "height": source.height,
-                "frames_total": source.frame_count,
-                **dataclasses.asdict(engine),
-            },
+            input=source.name,
+            width=source.width,
+            height=source.height,
+            frames_total=source.frame_count,
+            **dataclasses.asdict(engine),
         )
 
     def update(self, progress: Progress) -> None:
         """Write the event `progress`."""
         import dataclasses
 
-        self._write("progress", dataclasses.asdict(progress))
+        self._console.event("progress", **dataclasses.asdict(progress))
 
     def notice(self, notice: Notice) -> None:
         """Write an event of the notice's kind."""
-        self._write(notice.kind, {"text": notice.text})
-
-    def _write(self, event: str, values: dict[str, Any]) -> None:
-        self._console.say(json.dumps({"event": event, **values}))
+        self._console.event(notice.kind, text=notice.text)
 
 
 class BarReporter(Reporter):
@@ -159,6 +153,8 @@ def make_reporter(mode: Literal["auto", "bar", "json", "none"], console: Console
 def describe_source(source: SourceInfo) -> str:
     """`talk.mp4: 1280x720 yuv420p, 29.97 frames a second, 12.3 seconds`."""
     parts = [f"{source.width}x{source.height} {source.format.name}"]
+    if source.frame_count == 1:
+        return f"{source.name}: {parts[0]}, one picture"
     if source.frame_rate:
         parts.append(f"{float(source.frame_rate):.5g} frames a second")
     if source.duration_seconds:

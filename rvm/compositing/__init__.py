@@ -34,6 +34,7 @@ BACKGROUNDS: dict[str, str] = {
     "none": "rvm.compositing.none:Unchanged",
 }
 
+_PICTURES = frozenset({".avif", ".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 _LOOKS_LIKE_PATH = re.compile(r"[/\\]|\.[A-Za-z0-9]{2,5}$")
 
 
@@ -130,10 +131,20 @@ def _by_content(spec: str) -> Background:
         return _build("solid", spec)
     path = Path(spec)
     if spec and path.exists():
-        return _build("image" if _is_still(path) else "video", spec)
+        return _build("image", spec) if _is_still(path) else _moving(spec)
     if _LOOKS_LIKE_PATH.search(spec):
         raise InputError(f"{spec}: no such background file; check the path")
     raise UsageError(f"unknown background {spec!r}; {_suggestion(spec)}")
+
+
+def _moving(spec: str) -> Background:
+    """A video, whatever its name says; what is none and is called a picture is no picture."""
+    try:
+        return _build("video", spec)
+    except InputError:
+        if Path(spec).suffix.lower() in _PICTURES:
+            raise InputError(f"{spec}: not a picture that can be read; try PNG or JPEG") from None
+        raise
 
 
 def _is_still(path: Path) -> bool:

@@ -36,6 +36,10 @@ class OnnxOutline:
     outputs: tuple[str, ...]
 
 
+class _RefusedError(ValueError):
+    """It is an ONNX model, but one that is not opened."""
+
+
 def read_outline(data: bytes, name: str) -> OnnxOutline:
     """Read the outline of a serialised ONNX model.
 
@@ -56,8 +60,12 @@ def read_outline(data: bytes, name: str) -> OnnxOutline:
                 _check_nodes(part, _FUNCTION_NODE, 0)
         _check_graph(graphs[0], 0)
         return _outline(graphs[0])
-    except (ValueError, IndexError, UnicodeDecodeError) as error:
+    except _RefusedError as error:
         raise ModelError(f"{name} is not a usable ONNX model: {error}") from None
+    except (ValueError, IndexError, UnicodeDecodeError):
+        raise ModelError(
+            f"{name} is no ONNX file, or a damaged one; fetch it again, or give another --model"
+        ) from None
 
 
 def _outline(graph: memoryview) -> OnnxOutline:
@@ -74,7 +82,7 @@ def _outline(graph: memoryview) -> OnnxOutline:
 
 def _check_graph(graph: memoryview, depth: int) -> None:
     if depth > _MAX_DEPTH:
-        raise ValueError("graphs nested too deeply")
+        raise _RefusedError("graphs nested too deeply")
     for field, part in _fields(graph):
         if field == _GRAPH_INITIALIZER:
             _check_tensor(part)
@@ -89,7 +97,7 @@ def _check_nodes(owner: memoryview, node_field: int, depth: int) -> None:
             continue
         for inner, part in _fields(node):
             if inner == _NODE_OPERATOR and bytes(part) == b"EPContext":
-                raise ValueError("it holds a compiled context, which may refer to other files")
+                raise _RefusedError("it holds a compiled context, which may refer to other files")
             if inner == _NODE_ATTRIBUTE:
                 _check_attribute(part, depth)
 
@@ -114,7 +122,7 @@ def _check_tensor(tensor: memoryview) -> None:
     for field, part in _fields(tensor):
         external = field == _TENSOR_EXTERNAL or (field == _TENSOR_LOCATION and bytes(part) != b"\0")
         if external:
-            raise ValueError("its weights lie in another file; store them inside the model")
+            raise _RefusedError("its weights lie in another file; store them inside the model")
 
 
 def _text(message: memoryview, wanted: int) -> str:

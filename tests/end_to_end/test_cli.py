@@ -85,6 +85,27 @@ def test_progress_as_json_is_json_on_every_line(run: Run, talk: Path) -> None:
     assert "matting" in events[1]["stages"]
 
 
+def test_with_json_progress_warnings_and_errors_are_events_too(
+    run: Run, talk: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "rvm.toml").write_text("crf = 'low'\n", encoding="utf-8")
+    for arguments in (("-o", "x.mp4"), ("-o", "x.mp4", "--config", "nope"), ("--crf",), ("-o", "")):
+        for progress in (("--progress", "json"), ("--progress=json",)):
+            outcome = run("convert", talk, *progress, *arguments)
+            assert outcome.code == 2
+            (event,) = map(json.loads, outcome.err.splitlines())
+            assert event["event"] == "error"
+            assert event["text"]
+
+
+def test_one_picture_is_announced_as_one(run: Run, tmp_path: Path) -> None:
+    write_clip(tmp_path / "clip.mkv", frames=1)
+    assert run("convert", "clip.mkv", "-o", "p.png", "-m", "fake").code == 0
+    outcome = run("convert", "p.png", "-o", "cut.png", "-m", "fake")
+    assert "p.png: 160x96 rgb24, one picture" in outcome.err
+    assert "a second, " not in outcome.err.splitlines()[0]
+
+
 def test_print_config_shows_where_values_come_from(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -207,6 +228,14 @@ def test_offline_means_no_download(run: Run, monkeypatch: pytest.MonkeyPatch) ->
         (("convert", "talk.mp4", "-o", "x.mp4", "--crf", "99"), 2, "--crf: got 99.0, expected 0"),
         (("convert", "talk.mp4", "-o", "x.mp4", "--crf", "low"), 2, '"low" into float'),
         (("convert", "talk.mp4", "-o", "x.mp4", "--background", "rde"), 2, "did you mean red"),
+        (("convert", "talk.mp4", "-o", "x.mp4", "--background", ""), 2, "got an empty text"),
+        (("convert", "talk.mp4", "-o", "x.mp4", "--background", "text.jpg"), 3, "not a picture"),
+        (("convert", "talk.mp4", "-o", "-"), 2, "-: standard input and output are not used"),
+        (("convert", "-", "-o", "x.mp4"), 2, "-: standard input and output are not used"),
+        (("convert", "talk.mp4", "-o", "x.mp4", "--crf"), 2, "See rvm convert --help."),
+        (("live", "clip.mp4"), 2, "by --camera clip.mp4. See rvm live --help."),
+        (("models", "pull"), 2, "See rvm models pull --help."),
+        (("convert", "talk.mp4", "-o", "x.mp4", "-m", "text.onnx"), 4, "text.onnx is no ONNX file"),
         (("convert", "talk.mp4", "-o", "x.xyz"), 2, ".xyz is not a"),
         (("convert", "talk.mp4", "-o", "talk.mp4", "-y"), 2, "talk.mp4 is an input"),
         (("convert", "talk.mp4", "a/talk.mp4", "-o", "out"), 2, "two results"),
@@ -229,6 +258,8 @@ def test_each_failure_is_one_line_and_its_exit_code(
 ) -> None:
     (tmp_path / "empty.mp4").write_bytes(b"")
     (tmp_path / "there.mp4").write_bytes(b"precious")
+    for name in ("text.jpg", "text.onnx"):
+        (tmp_path / name).write_text("no picture and no model\n" * 50, encoding="utf-8")
     runs = arguments[0] in ("convert", "live") and "-m" not in arguments
     outcome = run(*arguments, *(("-m", "fake") if runs else ()))
     assert line in outcome.one_error()
@@ -314,6 +345,8 @@ def test_help_shows_defaults_and_ranges_of_the_settings(run: Run) -> None:
     assert "[default: #00b140]" in text
     assert "(0 to 63) [default: the codec's]" in text
     assert "--no-audio" in text
+    assert "auto, x264, x265, vp9, av1, prores, ffv1, h264_nvenc" in text
+    assert "auto, cpu, gpu [default: auto]" in text
 
 
 def test_version_imports_nothing_heavy() -> None:

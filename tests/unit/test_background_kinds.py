@@ -20,6 +20,7 @@ from rvm.compositing.none import Unchanged
 from rvm.compositing.solid import SolidColour, parse_colour
 from rvm.compositing.transparent import Transparent
 from rvm.compositing.video import Video
+from rvm.compositing.words import background_words
 from rvm.errors import InputError, UsageError
 from rvm.frame import PIXEL_FORMATS, RGB24, SRGB, YUV420P, ColourTags, Frame, Matte
 from rvm.sources.synthetic import read_number
@@ -131,6 +132,26 @@ def test_bad_files_are_input_errors_at_once(tmp_path: Path) -> None:
         assert "\n" not in str(caught.value)
     with pytest.raises(InputError, match="not a file"):
         parse_background(str(tmp_path))
+
+
+def test_what_a_caller_may_give_instead_of_words() -> None:
+    assert background_words((0, 255, 16)) == "#00ff10"
+    assert background_words(Path("a") / "b.jpg") == str(Path("a/b.jpg"))
+    assert background_words("blur:0.5") == "blur:0.5"
+    for wrong in ((0, 256, 0), (0, 1), (0.5, 0, 0), (-1, 0, 0), "", " ", 7, [0, 0, 0]):
+        with pytest.raises(UsageError, match=r"^background: got ") as caught:
+            background_words(wrong)  # type: ignore[arg-type]
+        assert "\n" not in str(caught.value)
+
+
+def test_what_is_called_a_picture_and_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "text.jpg"
+    path.write_text("no picture\n" * 20, encoding="utf-8")
+    with pytest.raises(InputError, match=r"text\.jpg: not a picture that can be read"):
+        parse_background(str(path))
+    write_clip(tmp_path / "clip.mp4")
+    misnamed = (tmp_path / "clip.mp4").rename(tmp_path / "clip.jpg")
+    parse_background(str(misnamed)).close()
 
 
 def test_css_names_are_all_there() -> None:

@@ -87,7 +87,13 @@ def test_json_lines_silence_other_talk(capsys: pytest.CaptureFixture[str]) -> No
     reporter.start(SOURCE, ENGINE)
     reporter.update(HALF_WAY)
     console.say("rvm: by the way")
-    start, update = map(json.loads, capsys.readouterr().err.splitlines())
+    console.warn("look\nout")
+    console.error("it failed")
+    start, update, *rest = map(json.loads, capsys.readouterr().err.splitlines())
+    assert rest == [
+        {"event": "warning", "text": "look out"},
+        {"event": "error", "text": "it failed"},
+    ]
     assert (start["event"], start["frames_total"], start["reason"]) == ("start", 266, "no GPU")
     assert (update["event"], update["frames_done"], update["dropped"]) == ("progress", 120, 2)
 

@@ -76,6 +76,9 @@ def test_rubbish_is_refused_in_one_line() -> None:
         for at in random.integers(len(good), size=5):
             damaged[at] = random.integers(256)
         cases.append(bytes(damaged))
+    for data in cases[:3]:
+        with pytest.raises(ModelError, match=r"^tiny\.onnx is no ONNX file"):
+            read_outline(data, "tiny.onnx")
     for data in cases:
         try:
             read_outline(data, "tiny.onnx")

@@ -38,7 +38,7 @@ def convert_command(
         matte: write the matte; .mkv is lossless 8-bit gray.
         foreground: write the person's own colours on black.
     """
-    with talk.console() as console:
+    with talk.console(running.progress) as console:
         resolved = resolve(ConvertSettings, given(options), config=running.config)
         if running.print_config:
             return show_settings("convert", resolved, console, json=talk.json)

@@ -7,6 +7,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from rvm.cli.controller import run_pipeline
+from rvm.cli.jobs import failure_as_json
 from rvm.cli.options import ProgressMode, Talk
 from rvm.errors import UsageError
 
@@ -49,6 +50,7 @@ def demo_command(
         seconds=seconds,
         overwrite=overwrite,
     )
-    with talk.console() as console:
+    with talk.console(progress) as console:
         arguments = {"folder": output, "options": options}
-        return run_pipeline(make_demo, arguments, console, progress, talk.json)
+        with failure_as_json(None, console, json=talk.json):
+            return run_pipeline(make_demo, arguments, console, progress, talk.json)

@@ -27,7 +27,7 @@ def live_command(
 
     The newest frame wins and every dropped one is counted. Ctrl-C ends it.
     """
-    with talk.console() as console:
+    with talk.console(running.progress) as console:
         resolved = resolve(LiveSettings, given(options), config=running.config)
         if running.print_config:
             return show_settings("live", resolved, console, json=talk.json)

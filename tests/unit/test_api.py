@@ -1,0 +1,42 @@
+"""The package as a caller sees it: its names, and how arguments are taken."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+import rvm
+from rvm.errors import UsageError
+from tests.synth_clips import write_clip
+
+
+def test_dir_lists_what_is_imported_on_first_use_and_imports_nothing() -> None:
+    code = (
+        "import rvm, sys; print(sorted(set(rvm.__all__) - set(dir(rvm))));"
+        "print(sorted({'av', 'cv2', 'numpy', 'rvm.api'} & sys.modules.keys()))"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.stdout.splitlines() == ["[]", "[]"]
+
+
+def test_a_colour_may_be_three_numbers(tmp_path: Path) -> None:
+    write_clip(tmp_path / "one.mkv", frames=1)
+    output = tmp_path / "out.png"
+    report = rvm.convert(tmp_path / "one.mkv", output, background=(0, 255, 0), model="fake")
+    assert report.input == str(tmp_path / "one.mkv")
+    blue, green, red = np.asarray(cv2.imread(str(output))).reshape(-1, 3)[0]
+    assert green > 240
+    assert max(red, blue) < 15
+
+
+def test_a_background_that_is_none_is_refused_before_anything_is_opened(tmp_path: Path) -> None:
+    for wrong in ("", (0, 0), 3):
+        with pytest.raises(UsageError, match="background"):
+            rvm.convert(tmp_path / "gone.mp4", "x.mp4", background=wrong)  # type: ignore[arg-type]
+        with pytest.raises(UsageError, match="background"):
+            rvm.live(97, to="null", background=wrong)  # type: ignore[arg-type]
