@@ -18,6 +18,7 @@ from types import NoneType
 from typing import TYPE_CHECKING, Any
 
 from rvm.api import DECODERS, DEFAULT_CONVERT_BACKGROUND, DEFAULT_LIVE_BACKGROUND
+from rvm.clock_time import CLOCK_FORMS, parse_seconds
 from rvm.errors import UsageError
 from rvm.sinks.codecs import CODECS
 
@@ -41,6 +42,8 @@ class Rule:
         pattern: a regular expression the whole text must match.
         expected: what to call a text that matches `pattern`.
         takes_number: a bare number in a file is as good as its text (camera = 0).
+        takes_clock: seconds, which may also be written as MM:SS or HH:MM:SS.
+        may_be_path: the text may be a path; in a file it then begins where that file lies.
         command_line_only: neither a file nor the environment may set it.
         trusted_only: a file that merely lies in the working folder may not set it.
     """
@@ -57,6 +60,8 @@ class Rule:
     pattern: str | None = None
     expected: str = ""
     takes_number: bool = False
+    takes_clock: bool = False
+    may_be_path: bool = False
     command_line_only: bool = False
     trusted_only: bool = False
 
@@ -114,6 +119,7 @@ class EngineSettings:
         group="Matting",
         unset="the model that ships",
         trusted_only=True,
+        may_be_path=True,
     )
     device: str = _setting(
         "auto",
@@ -149,7 +155,7 @@ class EngineSettings:
 class PictureSettings:
     """How the picture is put together."""
 
-    background: str | None = _setting(None, _BACKGROUNDS, group="Picture")
+    background: str | None = _setting(None, _BACKGROUNDS, group="Picture", may_be_path=True)
     blur_strength: float | None = _setting(
         None,
         "how strongly --background blur blurs",
@@ -203,11 +209,22 @@ class ConvertSettings(EncodeSettings, EngineSettings, PictureSettings):
     """Settings of `rvm convert`."""
 
     background: str | None = _setting(
-        None, _BACKGROUNDS, group="Picture", unset=DEFAULT_CONVERT_BACKGROUND
+        None,
+        _BACKGROUNDS,
+        group="Picture",
+        unset=DEFAULT_CONVERT_BACKGROUND,
+        may_be_path=True,
     )
-    start_seconds: float = _setting(0.0, "begin so many seconds in", flag="start", low=0.0)
+    start_seconds: float = _setting(
+        0.0, f"begin so far in: {CLOCK_FORMS}", flag="start", low=0.0, takes_clock=True
+    )
     duration_seconds: float | None = _setting(
-        None, "convert so many seconds", flag="duration", unset="to the end", above=0.0
+        None,
+        f"convert so much: {CLOCK_FORMS}",
+        flag="duration",
+        unset="to the end",
+        above=0.0,
+        takes_clock=True,
     )
     decoder: str = _setting(
         "auto",
@@ -223,13 +240,19 @@ class LiveSettings(EncodeSettings, EngineSettings, PictureSettings):
     """Settings of `rvm live`."""
 
     camera: str = _setting(
-        "0", "camera number, address of a stream, or a clip to play", takes_number=True
+        "0",
+        "camera number, address of a stream, or a clip to play",
+        takes_number=True,
+        may_be_path=True,
     )
     background: str | None = _setting(
-        None, _BACKGROUNDS, group="Picture", unset=DEFAULT_LIVE_BACKGROUND
+        None, _BACKGROUNDS, group="Picture", unset=DEFAULT_LIVE_BACKGROUND, may_be_path=True
     )
     to: str = _setting(
-        "virtualcam", "virtualcam, virtualcam:DEVICE, null, or a file to record to", group="Output"
+        "virtualcam",
+        "virtualcam, virtualcam:DEVICE, null, or a file to record to, which gets no sound",
+        group="Output",
+        may_be_path=True,
     )
     width: int | None = _setting(
         None, "width asked of the camera", unset="the camera's", low=2, high=16384
@@ -241,7 +264,11 @@ class LiveSettings(EncodeSettings, EngineSettings, PictureSettings):
         None, "frames a second asked of the camera", unset="the camera's", above=0.0, high=1000.0
     )
     seconds: float | None = _setting(
-        None, "stop after so many seconds", unset="until Ctrl-C", above=0.0
+        None,
+        f"stop after so much: {CLOCK_FORMS}",
+        unset="until Ctrl-C",
+        above=0.0,
+        takes_clock=True,
     )
     loop: bool = _setting(True, "begin a clip again when it ends")
     governor: bool = _setting(
@@ -317,6 +344,8 @@ def check(settings: type[DataclassInstance], name: str, value: Any, where: str) 
         UsageError: the wrong type, or not an allowed value.
     """
     kind, rule = value_types(settings)[name], rules(settings)[name]
+    if rule.takes_clock and isinstance(value, str):
+        return check(settings, name, _seconds(value, where), where)
     if type(value) is int and (kind is float or rule.takes_number):
         value = kind(value)
     if type(value) is not kind:
@@ -324,6 +353,13 @@ def check(settings: type[DataclassInstance], name: str, value: Any, where: str) 
     if not rule.fits(value):
         raise UsageError(f"{where}: got {value!r}, expected {rule.expectation}")
     return value
+
+
+def _seconds(text: str, where: str) -> float:
+    seconds = parse_seconds(text)
+    if seconds is None:
+        raise UsageError(f"{where}: got {text!r}, expected {CLOCK_FORMS}")
+    return seconds
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

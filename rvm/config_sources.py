@@ -3,21 +3,24 @@
 Highest first:
 
 1. the command line;
-2. the environment: `RVM_DEVICE=cuda` sets `device`;
+2. the environment: `RVM_DEVICE=cuda` sets `device`, `RVM_START=1:30` or `RVM_START_SECONDS=90`
+   `start_seconds`;
 3. the file named by `--config`, or the preset of that name that ships (`--config call`);
    without `--config`: `./rvm.toml`, then `rvm.toml` in the user's configuration folder;
 4. the defaults in `rvm.config`.
 
 A file has settings at its top, for every command that knows them, and one table a command
-(`[convert]`, `[live]`), which wins. An unknown key is an error. `./rvm.toml` may have been
-unpacked along with somebody's clips, so it cannot choose which model file is parsed; and no file
-can allow overwriting.
+(`[convert]`, `[live]`), which wins. An unknown key is an error. Paths in it begin where the file
+lies. `./rvm.toml` may have been unpacked along with somebody's clips, so it cannot choose which
+model file is parsed; and no file can allow overwriting.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import json
+import logging
 import os
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
@@ -26,12 +29,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from rvm.config import COMMANDS, check, flag, nearest, rules, value_types
+from rvm.config_names import misspelt_variables, names, variables
+from rvm.config_paths import from_folder
 from rvm.errors import UsageError
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 Settings = TypeVar("Settings", bound="DataclassInstance")
+
+logger = logging.getLogger(__name__)
 
 _FILE_NAME = "rvm.toml"
 
@@ -126,21 +133,25 @@ def _command_line_layer(settings: type[DataclassInstance], given: Mapping[str, A
 # ── the environment ──────────────────────────────────────────────────────────────────────────
 
 
-def _variable(name: str) -> str:
-    return f"RVM_{name.upper()}"
-
-
 def _environment_layer(settings: type[DataclassInstance], environment: Mapping[str, str]) -> _Layer:
     """Values of `RVM_<SETTING>`; an empty variable counts as absent.
 
-    Unknown `RVM_` variables are left alone: Ruby's version manager has some of its own.
+    Unknown `RVM_` variables are left alone: Ruby's version manager has some of its own. One that
+    is nearly a setting is warned of.
     """
-    values = {
-        name: check(settings, name, _parse(value_types(settings)[name], text), _variable(name))
-        for name, rule in rules(settings).items()
-        if not rule.command_line_only and (text := environment.get(_variable(name)))
-    }
-    return _Layer(values, _variable)
+    for line in misspelt_variables(environment):
+        logger.warning(line)
+    values: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    for variable, name in variables(settings):
+        text = environment.get(variable)
+        if not text:
+            continue
+        if name in values:
+            raise UsageError(f"{origins[name]} and {variable} are the same setting; give one")
+        values[name] = check(settings, name, _parse(value_types(settings)[name], text), variable)
+        origins[name] = variable
+    return _Layer(values, origins.__getitem__)
 
 
 _WORDS = {"1": True, "true": True, "yes": True, "on": True} | {
@@ -197,34 +208,47 @@ def _read(path: Path) -> dict[type[DataclassInstance], dict[str, Any]]:
         raise UsageError(f"{path}: not valid TOML: {error}") from None
     found: dict[type[DataclassInstance], dict[str, Any]] = {k: {} for k in COMMANDS.values()}
     tables = {title: part for title, part in content.items() if isinstance(part, dict)}
-    for key, value in content.items():
-        if key not in tables:
-            for kind in _those_that_know(path, key):
-                found[kind].update(_entry(kind, key, value, f"{path}: {key}"))
+    top = {key: value for key, value in content.items() if key not in tables}
+    knowing = {key: _those_that_know(path, key) for key in top}
+    for kind in COMMANDS.values():
+        own = {key: value for key, value in top.items() if kind in knowing[key]}
+        found[kind].update(_values(kind, own, path))
     for title, table in tables.items():
         if title not in COMMANDS:
             raise UsageError(f"{path}: unknown table [{title}]{nearest(title, COMMANDS)}")
-        for key, value in table.items():
-            kind = COMMANDS[title]
-            found[kind].update(_entry(kind, key, value, f"{path}: {title}.{key}"))
+        kind = COMMANDS[title]
+        found[kind].update(_values(kind, table, path, f"{title}."))
     return found
 
 
 def _those_that_know(path: Path, key: str) -> list[type[DataclassInstance]]:
-    known = {name for kind in COMMANDS.values() for name in rules(kind)}
-    if _field(key) not in known:
+    known = {name for kind in COMMANDS.values() for name in names(kind)}
+    if _plain(key) not in known:
         raise UsageError(f"{path}: {key}: unknown setting{nearest(key, known)}")
-    return [kind for kind in COMMANDS.values() if _field(key) in rules(kind)]
+    return [kind for kind in COMMANDS.values() if _plain(key) in names(kind)]
 
 
-def _entry(kind: type[DataclassInstance], key: str, value: Any, where: str) -> dict[str, Any]:
-    name = _field(key)
-    if name not in rules(kind):
-        raise UsageError(f"{where}: unknown setting{nearest(key, rules(kind))}")
-    return {name: check(kind, name, value, where)}
+def _values(
+    kind: type[DataclassInstance], entries: Mapping[str, Any], path: Path, table: str = ""
+) -> dict[str, Any]:
+    """Checked values by field, from one part of a file."""
+    found: dict[str, Any] = {}
+    for key, value in entries.items():
+        where = f"{path}: {table}{key}"
+        name = names(kind).get(_plain(key))
+        if name is None:
+            raise UsageError(f"{where}: unknown setting{nearest(key, names(kind))}")
+        if name in found:
+            raise UsageError(f"{where}: the same setting is there under another name; give one")
+        if isinstance(value, datetime.time):  # TOML has 00:01:30 without quotes
+            value = value.isoformat()
+        value = check(kind, name, value, where)
+        rule = rules(kind)[name]
+        found[name] = from_folder(value, path.parent) if rule.may_be_path else value
+    return found
 
 
-def _field(key: str) -> str:
+def _plain(key: str) -> str:
     """Files may write `downsample-ratio` like the option, or `downsample_ratio`."""
     return key.replace("-", "_")
 
@@ -247,12 +271,17 @@ def _refuse_what_a_file_may_not_say(
 
 
 def to_toml(command: str, resolved: Resolved[Any]) -> str:
-    """The settings as a TOML table that can be read back, each with where its value came from."""
+    """The settings as a TOML table that can be read back, each with where its value came from.
+
+    Paths are absolute in it, as in a file they begin where the file lies.
+    """
     kind: type[DataclassInstance] = type(resolved.settings)
     lines = [f"[{command}]"]
     for name, origin in resolved.origins.items():
         value = getattr(resolved.settings, name)
         rule = rules(kind)[name]
+        if rule.may_be_path and value is not None:
+            value = from_folder(value, Path.cwd())
         if value is None:
             text = f"# {name}: {rule.unset or 'unset'}"
         elif rule.command_line_only:

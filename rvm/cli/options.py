@@ -38,7 +38,7 @@ def options_for(settings: type[DataclassInstance]) -> type[Any]:
         (
             name,
             Annotated[
-                value_types(settings)[name] | None,
+                (str if rule.takes_clock else value_types(settings)[name]) | None,
                 Parameter(
                     name=[flag(settings, name), *([_SHORT[name]] if name in _SHORT else [])],
                     help=_help(rule, defaults[name]),

@@ -127,10 +127,111 @@ def test_only_a_file_the_user_chose_may_name_a_model(tmp_path: Path) -> None:
     here = write(tmp_path / "rvm.toml", 'model = "evil.onnx"\n')
     with pytest.raises(UsageError, match=r"--config rvm\.toml if you trust it"):
         convert_with(tmp_path)
-    assert convert_with(tmp_path, config=here).settings.model == "evil.onnx"
+    assert convert_with(tmp_path, config=here).settings.model == str(tmp_path / "evil.onnx")
     here.rename(tmp_path / "home.toml")
     write(tmp_path / "home" / "rvm.toml", 'model = "mine.onnx"\n')
-    assert convert_with(tmp_path).settings.model == "mine.onnx"
+    assert convert_with(tmp_path).settings.model == str(tmp_path / "home" / "mine.onnx")
+
+
+@pytest.mark.parametrize("text", ["start = 2", "start = 00:00:02", 'start_seconds = "0:02.0"'])
+def test_a_setting_may_be_called_like_its_option(tmp_path: Path, text: str) -> None:
+    write(tmp_path / "rvm.toml", f"[convert]\n{text}\n")
+    assert convert_with(tmp_path).settings.start_seconds == 2.0
+    resolved = convert_with(tmp_path, environment={"RVM_START": "1:00", "RVM_DURATION": "3"})
+    assert (resolved.settings.start_seconds, resolved.settings.duration_seconds) == (60.0, 3.0)
+    assert resolved.origins["start_seconds"] == "RVM_START"
+
+
+def test_the_same_setting_under_both_of_its_names_is_a_mistake(tmp_path: Path) -> None:
+    variables = {"RVM_START": "1", "RVM_START_SECONDS": "2"}
+    with pytest.raises(UsageError, match="RVM_START and RVM_START_SECONDS are the same"):
+        convert_with(tmp_path, environment=variables)
+    write(tmp_path / "rvm.toml", "start = 1\nstart_seconds = 2\n")
+    with pytest.raises(UsageError, match="start_seconds: the same setting"):
+        convert_with(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("2", 2.0), ("2.5", 2.5), ("90", 90.0), ("1:30", 90.0), ("90:00", 5400.0),
+        ("00:00:02", 2.0), ("01:02:03.25", 3723.25), ("1:60", None), ("1:60:00", None),
+        ("1:2:3:4", None), ("1:-2", None), ("", None), (":30", None), ("low", None),
+    ],
+)  # fmt: skip
+def test_moments_are_seconds_or_read_off_a_clock(
+    tmp_path: Path, text: str, seconds: float | None
+) -> None:
+    given = {"start_seconds": text}
+    if seconds is not None:
+        assert convert_with(tmp_path, given).settings.start_seconds == seconds
+    else:
+        with pytest.raises(UsageError, match=r"^--start: got .*expected seconds, MM:SS or HH"):
+            convert_with(tmp_path, given)
+    for wrong in ("nan", "inf", "-1"):
+        with pytest.raises(UsageError, match="expected 0 or more"):
+            convert_with(tmp_path, {"start_seconds": wrong})
+
+
+def test_a_path_in_a_file_begins_where_the_file_lies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "me"))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path / "me"))
+    path = tmp_path / "there" / "mine.toml"
+
+    def background(text: str) -> str | None:
+        write(path, f"background = '{text}'\n")
+        return convert_with(tmp_path, config=path).settings.background
+
+    assert background("beach.jpg") == str(tmp_path / "there" / "beach.jpg")
+    assert background("../beach.jpg") == str(tmp_path / "there" / "../beach.jpg")
+    assert background("image:beach.jpg") == f"image:{tmp_path / 'there' / 'beach.jpg'}"
+    assert background("~/beach.jpg") == str(tmp_path / "me" / "beach.jpg")
+    absolute = str(tmp_path / "a.jpg")
+    assert background(absolute) == absolute
+    write(tmp_path / "there" / "green", "a file called like a colour")
+    for word in ("blur", "green", "transparent", "none", "#00b140", "blur:0.85", "BLUR"):
+        assert background(word) == word
+    assert convert_with(tmp_path, {"background": "x.jpg"}).settings.background == "x.jpg"
+
+
+@pytest.mark.parametrize(
+    ("text", "camera", "to"),
+    [
+        ("camera = 1", "1", "virtualcam"),
+        ("camera = 'rtsp://h/1.mp4'\nto = 'virtualcam:/dev/video2'", "rtsp://h/1.mp4",
+         "virtualcam:/dev/video2"),
+        ("camera = 'clip.mp4'\nto = 'shots/'", "{}/clip.mp4", "{}/shots/"),
+        ("camera = '/dev/video0'\nto = 'null'", "/dev/video0", "null"),
+        ("camera = 'synthetic:count=9,fps=30'", "synthetic:count=9,fps=30", "virtualcam"),
+    ],
+)  # fmt: skip
+def test_so_do_clips_and_recordings_but_no_devices_and_addresses(
+    tmp_path: Path, text: str, camera: str, to: str
+) -> None:
+    path = write(tmp_path / "there" / "x.toml", f"[live]\n{text}\n")
+    settings = resolve(LiveSettings, {}, config=path, environment={}).settings
+    assert settings.camera == camera.format(path.parent)
+    assert settings.to == to.format(path.parent)
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("RVM_STRAT", "RVM_STRAT is ignored: no such setting; did you mean RVM_START?"),
+        ("RVM_BACKGROUNDS", "did you mean RVM_BACKGROUND?"),
+        ("RVM_OVERWRITE", "RVM_OVERWRITE is ignored: only the command line may say --overwrite"),
+        ("RVM_MODEL_DIR", ""), ("RVM_OFFLINE", ""), ("RVM_SHARED", ""), ("RVM_TRAIN_DATA", ""),
+        ("RVM_REQUIRE_GPU", ""), ("RVM_PATH", ""), ("RVM_BIN_PATH", ""), ("RVM_PREFIX", ""),
+        ("RVM_CAMERA", ""), ("RVM_RUBY_STRING", ""), ("rvm_strat", ""),
+    ],
+)  # fmt: skip
+def test_a_variable_that_is_nearly_a_setting_is_warned_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str, hint: str
+) -> None:
+    convert_with(tmp_path, environment={name: "1"})
+    assert [hint in record.getMessage() for record in caplog.records] == ([True] if hint else [])
 
 
 def test_a_file_that_is_not_text_and_one_that_is_missing(tmp_path: Path) -> None:
@@ -192,11 +293,21 @@ def test_bits_per_second(text: str | None, bits: int | None) -> None:
 
 
 def test_what_is_printed_can_be_read_back(tmp_path: Path) -> None:
-    given = {"background": 'a "b" \\ \x7f ü.png', "crf": 20.0, "audio": False, "bitrate": "8M"}
+    picture = str(tmp_path / 'a "b" \\ \x7f ü.png')
+    given = {"background": picture, "crf": 20.0, "audio": False, "bitrate": "8M"}
     first = convert_with(tmp_path, given)
-    path = write(tmp_path / "printed.toml", to_toml("convert", first))
+    path = write(tmp_path / "elsewhere" / "printed.toml", to_toml("convert", first))
     again = convert_with(tmp_path, config=path)
     assert again.settings == first.settings
+
+
+def test_a_printed_path_is_the_same_file_wherever_the_print_lies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    printed = to_toml("convert", convert_with(tmp_path, {"background": "beach.jpg"}))
+    path = write(tmp_path / "elsewhere" / "printed.toml", printed)
+    assert convert_with(tmp_path, config=path).settings.background == str(tmp_path / "beach.jpg")
 
 
 @pytest.mark.parametrize("name", ["call", "stream", "offline-4k"])
