@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 DEFAULT_CONVERT_BACKGROUND = "#00b140"
 DEFAULT_LIVE_BACKGROUND = "blur"
 
+_SILENT = "the recording has no sound: live takes pictures only; record the sound beside it"
+
 _KERNELS = (
     "rvm.matting.fused_picture",
     "rvm.matting.fused_guide",
@@ -217,7 +219,8 @@ def live(
 
     Args:
         camera: index of a camera, a video file (played at its own pace), or a stream's URL.
-        to: `virtualcam`, `virtualcam:DEVICE`, `null`, or a file to record into.
+        to: `virtualcam`, `virtualcam:DEVICE`, `null`, or a file to record into, which gets no
+            sound.
         background: see `Look.background`, or (red, green, blue), 0..255 each; None is `blur`.
         width, height, fps: asked of the camera; it may decide otherwise. A file keeps its own.
         seconds: stop after so long; None runs until `stop` or the end.
@@ -247,7 +250,9 @@ def live(
     from rvm.live_control import LiveWishes
     from rvm.pipeline import Limits
     from rvm.sinks import open_live_sink
+    from rvm.sinks.images import is_images
     from rvm.sources import open_source, without_secrets
+    from rvm.telemetry import Notice
 
     look = Look(
         background=_words(background, DEFAULT_LIVE_BACKGROUND), blur_strength=blur_strength,
@@ -268,6 +273,13 @@ def live(
             open_devices=not dry_run,
         )  # fmt: skip
 
+    def started(source: SourceInfo, engine: EngineInfo) -> None:
+        if on_start is not None:
+            on_start(source, engine)
+        if on_notice is not None and recorded and not is_images(to):
+            on_notice(Notice("silent", _SILENT))
+
+    recorded = () if str(to).split(":")[0] in ("virtualcam", "null") else (Path(to),)
     run = partial(
         run_stages,
         open_camera,
@@ -275,13 +287,12 @@ def live(
         look,
         Limits(seconds=seconds),
         stop,
-        on_start,
+        started,
         on_progress,
         LiveWishes(governor, target_ms, max_cpu, on_demand),
         on_notice,
         dry_run=dry_run,
     )
-    recorded = () if str(to).split(":")[0] in ("virtualcam", "null") else (Path(to),)
     return _named(run, without_secrets(str(camera)), recorded)
 
 

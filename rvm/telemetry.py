@@ -113,8 +113,9 @@ class Notice:
     """Something a running pipeline did by itself, for the user to see.
 
     Attributes:
-        kind: "quality" (the governor changed it), "idle" (the camera went off or on) or
-            "preparing" (something is made that later runs find ready).
+        kind: "quality" (the governor changed it), "idle" (the camera went off or on),
+            "preparing" (something is made that later runs find ready) or "silent" (a recording
+            gets no sound).
         text: one line.
     """
 

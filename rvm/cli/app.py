@@ -32,10 +32,11 @@ Exit codes:
   130  Ctrl-C, and 143 SIGTERM: the output is finished first
        (a second time: given up, the output keeps its .part name)
 
-Results go to stdout, talk goes to stderr. A setting comes from its option,
-else from RVM_<SETTING> in the environment, else from --config FILE (or
-./rvm.toml, or rvm.toml in your configuration folder), else it has its
-default: rvm convert --print-config shows which.
+Results go to stdout, talk goes to stderr (--progress json: as one JSON object
+a line). A setting comes from its option, else from RVM_<SETTING> in the
+environment (--start: RVM_START), else from --config FILE (or ./rvm.toml, or
+rvm.toml in your configuration folder), where paths begin at that file's
+place, else it has its default: rvm convert --print-config shows which.
 """
 
 

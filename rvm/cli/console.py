@@ -37,6 +37,15 @@ class Console:
         elif level == DEBUG:
             self.event("debug", text=line)
 
+    def note(self, line: str) -> None:
+        """Something the user should know; shown unless quiet."""
+        if self.level < NORMAL:
+            return
+        if self.events:
+            self.event("note", text=one_line(line))
+        else:
+            self._write(f"rvm: note: {one_line(line)}")
+
     def warn(self, line: str) -> None:
         """One warning; shown unless quiet."""
         if self.level >= NORMAL:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rvm.config_sources import Resolved
     from rvm.matting.base import EngineInfo
     from rvm.sources.base import SourceInfo
-    from rvm.telemetry import Report
+    from rvm.telemetry import Notice, Report
 
 
 def show_settings(command: str, resolved: Resolved[Any], console: Console, *, json: bool) -> int:
@@ -91,7 +91,10 @@ def _checked(
         facts["frames_total"] = source.frame_count
         facts.update(width=source.width, height=source.height, **dataclasses.asdict(engine))
 
-    report = function(**arguments, dry_run=True, on_start=started)
+    def noticed(notice: Notice) -> None:
+        console.say(f"rvm: {notice.text}")
+
+    report = function(**arguments, dry_run=True, on_start=started, on_notice=noticed)
     for note in report.notes:
         console.say(f"rvm: note: {note}")
     return facts

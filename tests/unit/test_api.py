@@ -40,3 +40,28 @@ def test_a_background_that_is_none_is_refused_before_anything_is_opened(tmp_path
             rvm.convert(tmp_path / "gone.mp4", "x.mp4", background=wrong)  # type: ignore[arg-type]
         with pytest.raises(UsageError, match="background"):
             rvm.live(97, to="null", background=wrong)  # type: ignore[arg-type]
+
+
+def test_a_dry_run_says_what_would_be_written_and_writes_nothing(tmp_path: Path) -> None:
+    clip = tmp_path / "clip.mp4"
+    write_clip(clip)
+    started: list[str] = []
+    report = rvm.convert(
+        clip, tmp_path / "out.mp4", model="fake", dry_run=True,
+        on_start=lambda source, engine: started.append(source.name),
+    )  # fmt: skip
+    assert started == [str(clip)]
+    assert (report.frames_in, report.outputs) == (0, (tmp_path / "out.mp4",))
+    assert report.to_json()["model"] == "fake"
+    assert list(tmp_path.iterdir()) == [clip]
+
+
+def test_nothing_is_left_behind_where_the_caller_fails_at_the_start(tmp_path: Path) -> None:
+    def fail(*_: object) -> None:
+        raise KeyError("the caller's own")
+
+    clip = tmp_path / "clip.mp4"
+    write_clip(clip)
+    with pytest.raises(KeyError):
+        rvm.convert(clip, tmp_path / "out.mp4", model="fake", on_start=fail)
+    assert list(tmp_path.iterdir()) == [clip]

@@ -12,7 +12,7 @@ import pytest
 
 import rvm.sources.camera
 from rvm.errors import DeviceError, InputError, UnsafeInputError, UsageError
-from rvm.sources import open_source, parse_synthetic
+from rvm.sources import kind_of, open_source, parse_synthetic
 from rvm.sources.file import FileSource
 from rvm.sources.images import ImagesSource
 from rvm.sources.paced import PacedSource
@@ -123,3 +123,31 @@ def test_fps_may_be_exact(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "1.png"), np.zeros((4, 6, 3), np.uint8))
     with open_source(tmp_path / "1.png", fps=Fraction(30000, 1001)) as source:
         assert source.info.frame_rate == Fraction(30000, 1001)
+
+
+def test_what_kind_of_source_is_meant(
+    movie: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    specs: tuple[tuple[int | str | Path, str], ...] = (
+        (0, "camera"), ("0", "camera"), ("/dev/video7", "camera"), ("rtsp://h/x", "stream"), ("synthetic:count=2", "synthetic"), (movie, "file"),
+        (tmp_path, "images"), ("a.PNG", "images"), ("gone.mp4", "file"),
+    )  # fmt: skip
+    for spec, kind in specs:
+        assert kind_of(spec) == kind
+    movie.rename(tmp_path / "7")
+    assert kind_of("7") == "file"
+
+
+def test_a_camera_that_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def opened(*_: object) -> None:
+        pytest.fail("the camera was opened")
+
+    monkeypatch.setattr(rvm.sources.camera, "look_up_camera", lambda device: None)
+    monkeypatch.setattr(rvm.sources.camera, "open_capture", opened)
+    with open_source(3, live=True, width=640, fps=25, open_devices=False) as source:
+        assert (source.info.width, source.info.height) == (640, 720)
+        assert (source.info.frame_rate, source.info.name) == (Fraction(25), "camera 3")
+        assert list(source) == []
+    with open_source("rtsp://me:pw@h/x", live=True, open_devices=False) as source:
+        assert source.info.name == "rtsp://***@h/x"

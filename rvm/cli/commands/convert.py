@@ -8,6 +8,7 @@ from cyclopts import Parameter
 
 from rvm.cli.context import convert_context
 from rvm.cli.controller import run_convert
+from rvm.cli.idle_options import note_idle_options
 from rvm.cli.options import Running, Talk, given, options_for
 from rvm.cli.plan import plan_convert, show_settings
 from rvm.config import ConvertSettings
@@ -45,6 +46,7 @@ def convert_command(
         if not inputs:
             raise UsageError("no INPUT was given; see rvm convert --help")
         context = convert_context(inputs, output, matte, foreground, resolved.settings)
+        note_idle_options(resolved, console)
         if running.dry_run:
             return plan_convert(context, console, json=talk.json)
         return run_convert(context, console, progress=running.progress, json=talk.json)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from rvm.cli.context import LiveContext
 from rvm.cli.controller import run_live
+from rvm.cli.idle_options import note_idle_options
 from rvm.cli.options import Running, Talk, given, options_for
 from rvm.cli.plan import plan_live, show_settings
 from rvm.config import LiveSettings
@@ -32,6 +33,7 @@ def live_command(
         if running.print_config:
             return show_settings("live", resolved, console, json=talk.json)
         context = LiveContext(resolved.settings)
+        note_idle_options(resolved, console)
         if running.dry_run:
             return plan_live(context, console, json=talk.json)
         return run_live(context, console, progress=running.progress, json=talk.json)
