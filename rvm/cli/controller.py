@@ -65,7 +65,7 @@ def run_pipeline(
             )  # fmt: skip
         except RvmError as error:
             reporter.close()
-            _tell_what_is_left(error, console, json)
+            _tell_what_is_left(error, stop, console, json)
             if interruptible.exit_code is not None:
                 error.exit_code = interruptible.exit_code
             raise
@@ -83,8 +83,8 @@ def _tell_outcome(report: Report, stop: StopSignal, console: Console, json: bool
     tell(report, console, json=json)
 
 
-def _tell_what_is_left(error: RvmError, console: Console, json: bool) -> None:
+def _tell_what_is_left(error: RvmError, stop: StopSignal, console: Console, json: bool) -> None:
     """A run that lost frames still wrote the others, and says what it did."""
     report: Report | None = getattr(error, "report", None)
     if report is not None:
-        tell(report, console, json=json)
+        _tell_outcome(report, stop, console, json)

@@ -130,8 +130,9 @@ def test_what_kind_of_source_is_meant(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     specs: tuple[tuple[int | str | Path, str], ...] = (
-        (0, "camera"), ("0", "camera"), ("/dev/video7", "camera"), ("rtsp://h/x", "stream"), ("synthetic:count=2", "synthetic"), (movie, "file"),
-        (tmp_path, "images"), ("a.PNG", "images"), ("gone.mp4", "file"),
+        (0, "camera"), ("0", "camera"), ("/dev/video7", "camera"), ("rtsp://h/x", "stream"),
+        ("synthetic:count=2", "synthetic"), (movie, "file"), (tmp_path, "images"),
+        ("a.PNG", "images"), ("gone.mp4", "file"),
     )  # fmt: skip
     for spec, kind in specs:
         assert kind_of(spec) == kind
