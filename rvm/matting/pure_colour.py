@@ -42,19 +42,20 @@ def colour_residual(picture: Array, alpha: FloatImage) -> FloatImage:
         (h, w, 3) float32.
     """
     height, width = alpha.shape
-    residual = np.empty((height, width, 3), np.float32)
-    anything, rest = np.float32(ANYTHING), 1 - alpha
+    least, rest = np.float32(ANYTHING), 1 - alpha
     is_person, is_place = alpha * alpha, rest * rest
-    person, place = _mean(is_person) + anything, _mean(is_place) + anything
-    for index, channel in enumerate(picture):
+    person, place = _mean(is_person), _mean(is_place)
+    anything = least / (person + place)
+    of_person, of_place = rest / (person + least), rest / (place + least)
+    channels = []
+    for channel in picture:
         small = cv2.resize(
             np.asarray(channel, np.float32), (width, height), interpolation=cv2.INTER_AREA
         )
-        everything = anything * _mean(np.asarray(small, np.float32))
-        own = _mean(small * is_person) + everything
-        other = _mean(small * is_place) + everything
-        np.multiply(own / person - other / place, rest, out=residual[..., index])
-    return residual
+        own, other = _mean(small * is_person), _mean(small * is_place)
+        near = (own + other) * anything
+        channels.append((own + near) * of_person - (other + near) * of_place)
+    return np.asarray(cv2.merge(channels), np.float32)
 
 
 def _mean(plane: FloatImage) -> FloatImage:

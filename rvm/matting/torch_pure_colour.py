@@ -20,10 +20,10 @@ def colour_residual(picture: Tensor, alpha: Tensor) -> Tensor:
     rest = 1 - alpha
     is_person, is_place = alpha * alpha, rest * rest
     small = F.avg_pool2d(picture.float(), 2)
-    planes = torch.cat([small * is_person, is_person, small * is_place, is_place, small], 1)
-    own, person, other, place, everything = torch.split(_mean(planes), [3, 1, 3, 1, 3], 1)
-    own, other = own + ANYTHING * everything, other + ANYTHING * everything
-    return (own / (person + ANYTHING) - other / (place + ANYTHING)) * rest
+    planes = torch.cat([small * is_person, is_person, small * is_place, is_place], 1)
+    own, person, other, place = torch.split(_mean(planes), [3, 1, 3, 1], 1)
+    near = (own + other) * (ANYTHING / (person + place))
+    return ((own + near) / (person + ANYTHING) - (other + near) / (place + ANYTHING)) * rest
 
 
 def _mean(planes: Tensor) -> Tensor:

@@ -28,7 +28,7 @@ def test_by_hand() -> None:
     assert residual.shape == (8, 12, 3)
     assert residual.dtype == np.float32
     # Alpha of the window is 1, 1, 0.5, 0, 0; its squares 1, 1, 0.25, 0, 0.
-    # mean(w I) = 0.425 F + 0.025 B, mean(w) = 0.45, and 0.02 of mean(I) = 0.5 F + 0.5 B:
+    # mean(w I) = 0.425 F + 0.025 B, mean(w) = 0.45, and 0.02 of both means, 0.5 F + 0.5 B:
     # F' = (0.435 F + 0.035 B) / 0.47; B' is its mirror image.
     share = 0.5 * (0.435 - 0.035) / 0.47
     np.testing.assert_allclose(residual[:, 5], np.tile(share * (PERSON - PLACE), (8, 1)), atol=1e-5)
