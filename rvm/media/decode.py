@@ -276,6 +276,7 @@ class VideoReader(Closing):
             duration_seconds=None if length is None else float(length),
             live=not self._is_file,
             original=self._path if self._is_file else None,
+            files=(self._path,) if self._is_file else (),
             start_seconds=float(self._start),
             end_seconds=None if self._end is None else float(self._end),
             notes=(

@@ -230,7 +230,8 @@ CONTAINERS: Mapping[str, str] = {
 _AUTO = {"mp4": "x264", "m4v": "x264", "mov": "x264", "mkv": "x264", "webm": "vp9"}
 _AUTO_DEEP = {"mp4": "x265", "m4v": "x265", "mov": "x265", "mkv": "x265", "webm": "vp9"}
 _AUTO_ALPHA = {"mov": "prores", "webm": "vp9", "mkv": "ffv1"}
-_ALPHA_HELP = "use .mov (ProRes 4444), .webm (VP9), .mkv (FFV1) or a folder of PNG files"
+#: What to do where a file cannot hold transparency.
+NO_ALPHA_HELP = "use .mov (ProRes 4444), .webm (VP9), .mkv (FFV1), or .png and .webp for pictures"
 
 
 def choose_codec(
@@ -250,10 +251,7 @@ def choose_codec(
         UsageError: unknown codec or extension, or they do not go together.
     """
     if extension not in CONTAINERS:
-        known = ", ".join(f".{name}" for name in CONTAINERS)
-        named = f".{extension}" if extension else "a name without a suffix"
-        help = "" if extension else ", or end it in a slash for a folder of pictures"
-        raise UsageError(f"{named} is not a video file I can write; use one of {known}{help}")
+        raise UsageError(_unknown_file(extension, alpha=alpha))
     if name == "auto":
         chosen = CODECS[_auto_name(extension, alpha=alpha, depth=depth)]
         return (chosen if min(size) >= chosen.least else CODECS["x264"]), ""
@@ -264,7 +262,7 @@ def choose_codec(
         fitting = ", ".join(f".{name}" for name in codec.containers)
         raise UsageError(f"{codec.name} does not go into .{extension}; use {fitting}")
     if alpha and not codec.alpha_formats:
-        raise UsageError(f"{codec.name} cannot hold transparency; {_ALPHA_HELP}")
+        raise UsageError(f"{codec.name} cannot hold transparency; {NO_ALPHA_HELP}")
     if min(size) < codec.least:
         raise UsageError(
             f"{codec.name} needs pictures of at least {codec.least}x{codec.least}, "
@@ -273,11 +271,22 @@ def choose_codec(
     return _or_software(codec, size, depth, gpu)
 
 
+def _unknown_file(extension: str, *, alpha: bool) -> str:
+    from rvm.media.stills import STILL_EXTENSIONS
+
+    named = f".{extension}" if extension else "a name without a suffix"
+    videos = ", ".join(f".{name}" for name in CONTAINERS)
+    pictures = ", ".join(f".{name}" for name in STILL_EXTENSIONS)
+    known = NO_ALPHA_HELP if alpha else f"use one of {videos}, or of {pictures} for pictures"
+    help = "" if extension else ", or end it in a slash for a folder"
+    return f"{named} is not a video file or picture I can write; {known}{help}"
+
+
 def _auto_name(extension: str, *, alpha: bool, depth: int) -> str:
     if not alpha:
         return (_AUTO_DEEP if depth > 8 else _AUTO)[extension]
     if extension not in _AUTO_ALPHA:
-        raise UsageError(f".{extension} cannot hold transparency; {_ALPHA_HELP}")
+        raise UsageError(f".{extension} cannot hold transparency; {NO_ALPHA_HELP}")
     return _AUTO_ALPHA[extension]
 
 

@@ -22,7 +22,8 @@ from rvm.gpu.lanes import gpu_of
 from rvm.media.encode import set_tags, tags_for, to_video_frame
 from rvm.media.open import MEDIA_FAILURES
 from rvm.sinks.codecs import CONTAINERS, Codec, choose_codec, choose_format, quiet_encoders
-from rvm.sinks.partial import PartialFile, check_target, plain_reason
+from rvm.sinks.hints import files_read
+from rvm.sinks.partial import PartialFile, check_target, kept_note, plain_reason
 from rvm.sinks.passthrough import Passthrough, exact_seconds
 from rvm.sinks.times import OutputClock
 from rvm.threads import thread_shares
@@ -121,8 +122,7 @@ class EncodedFile:
         self._gray = gray
         self._extension = path.suffix.lower().removeprefix(".")
         self._codec = self._pick_codec(hints.format, (hints.width, hints.height))
-        inputs: list[str | Path] = [hints.name, *([hints.original] if hints.original else [])]
-        check_target(path, overwrite=overwrite, inputs=inputs)
+        check_target(path, overwrite=overwrite, inputs=files_read(hints))
         self._container: OutputContainer | None = None
         self._passthrough: Passthrough | None = None
         if keep != "nothing" and hints.original is not None:
@@ -209,8 +209,7 @@ class EncodedFile:
         self._release()
         kept = self._partial.keep()
         if kept is not None:
-            self.notes.append(f"unfinished: what was written so far is {kept}")
-            logger.warning("%s is unfinished: what was written so far is %s", self.path, kept)
+            self.notes.append(kept_note(self.path, kept))
 
     # ── beginning ────────────────────────────────────────────────────────────────────────────
 

@@ -39,6 +39,8 @@ class SourceInfo:
         live: True if frames come at their own pace and waiting loses them.
         original: the media file whose sound, subtitles and tags an encoded output keeps.
         start_seconds, end_seconds: the part of `original` that is read (None: to the end).
+        files: every file that is read; no output may take the place of one.
+        picture_names: the name of each frame's picture file, where the frames are that.
         notes: lines the user should see (for instance "10-bit 4:1:1 converted to 4:2:2").
     """
 
@@ -56,6 +58,8 @@ class SourceInfo:
     original: Path | None = None
     start_seconds: float = 0.0
     end_seconds: float | None = None
+    files: tuple[Path, ...] = ()
+    picture_names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
 

@@ -141,7 +141,8 @@ class ImagesSource(Source):
         )
 
     def _describe(self, name: str, notes: tuple[str, ...]) -> SourceInfo:
-        count = None if self._loop else len(self._files) * self._repeats
+        files = len(self._files)
+        count = None if self._loop else files * self._repeats
         return SourceInfo(
             name=name,
             width=self._first.shape[1],
@@ -152,6 +153,8 @@ class ImagesSource(Source):
             frame_rate=self._rate,
             frame_count=count,
             duration_seconds=None if count is None else float(count / self._rate),
+            files=tuple(self._files),
+            picture_names=tuple(path.name for path in self._files) if count == files else (),
             notes=notes,
         )
 
