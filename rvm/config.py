@@ -183,7 +183,10 @@ class EncodeSettings:
         None, "encoder preset, for instance fast or slow", group="Output", unset="the codec's"
     )
     overwrite: bool = _setting(
-        False, "replace outputs that exist", group="Output", command_line_only=True
+        False,
+        "replace outputs that exist; of numbered pictures, the whole earlier sequence",
+        group="Output",
+        command_line_only=True,
     )
 
 
@@ -197,6 +200,13 @@ class ConvertSettings(EncodeSettings, EngineSettings, PictureSettings):
     start_seconds: float = _setting(0.0, "begin so many seconds in", flag="start", low=0.0)
     duration_seconds: float | None = _setting(
         None, "convert so many seconds", flag="duration", unset="to the end", above=0.0
+    )
+    fps: float | None = _setting(
+        None,
+        "frames a second of pictures; a video keeps its own times",
+        unset="30",
+        above=0.0,
+        high=1000.0,
     )
     decoder: str = _setting(
         "auto",

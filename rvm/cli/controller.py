@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from rvm.cli.interrupt import Interruptible
@@ -13,7 +13,7 @@ from rvm.errors import OutputError, RvmError
 
 if TYPE_CHECKING:
     from rvm.cli.console import Console
-    from rvm.cli.context import ConvertContext, LiveContext
+    from rvm.cli.context import ConvertContext, Job, LiveContext
     from rvm.cli.options import ProgressMode
     from rvm.pipeline import StopSignal
     from rvm.telemetry import Report
@@ -32,12 +32,14 @@ def run_convert(
     from rvm.api import convert
 
     if len(context.jobs) == 1:
-        return run_pipeline(convert, context.arguments(context.jobs[0]), console, progress, json)
+        with _folders_of(context.jobs[0]):
+            arguments = context.arguments(context.jobs[0])
+            return run_pipeline(convert, arguments, console, progress, json)
     failed = 0
     for job in context.jobs:
         try:
-            _make_folders(job.outputs)
-            code = run_pipeline(convert, context.arguments(job), console, progress, json)
+            with _folders_of(job):
+                code = run_pipeline(convert, context.arguments(job), console, progress, json)
         except RvmError as error:
             failed += 1
             _tell_failure(job.input, error, console, json)
@@ -108,10 +110,18 @@ def _tell_failure(name: str, error: RvmError, console: Console, json: bool) -> N
         console.json({"input": name, "error": str(error), "exit_code": error.exit_code})
 
 
-def _make_folders(paths: Iterable[str]) -> None:
-    for path in paths:
-        folder = Path(path).parent
+@contextmanager
+def _folders_of(job: Job) -> Iterator[None]:
+    """Make the job's folders; leave none that is empty."""
+    folders = [folder for folder in job.folders if not folder.is_dir()]
+    for folder in folders:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise OutputError(f"{folder}: cannot be made: {error.strerror}") from None
+    try:
+        yield
+    finally:
+        for folder in folders:
+            with suppress(OSError):
+                folder.rmdir()  # only if it is empty

@@ -11,6 +11,8 @@ from rvm.config_sources import to_toml
 from rvm.errors import OutputError, OutputExistsError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rvm.cli.console import Console
     from rvm.cli.context import ConvertContext, LiveContext
     from rvm.config import ConvertSettings, LiveSettings
@@ -45,11 +47,12 @@ def plan_convert(context: ConvertContext, console: Console, *, json: bool) -> in
     engine = _try_matting(settings, console)
     for job in context.jobs:
         for path in job.outputs:
-            _check_output(path, settings.overwrite)
+            _check_output(path, settings.overwrite, job.folders)
         with open_source(
             job.input,
             start_seconds=settings.start_seconds,
             duration_seconds=settings.duration_seconds,
+            fps=settings.fps,
         ) as source:
             info = source.info
         console.say(f"rvm: {describe_source(info)}")
@@ -96,9 +99,9 @@ def _try_matting(settings: ConvertSettings | LiveSettings, console: Console) -> 
     return engine.info
 
 
-def _check_output(name: str, overwrite: bool) -> None:
+def _check_output(name: str, overwrite: bool, to_make: Sequence[Path] = ()) -> None:
     path = Path(name)
     if path.is_file() and not overwrite:
         raise OutputExistsError(f"{path} exists; add -y to replace it, or choose another name")
-    if not path.parent.is_dir():
+    if not path.parent.is_dir() and path.parent not in to_make:
         raise OutputError(f"{path}: the folder {path.parent} does not exist; make it first")
