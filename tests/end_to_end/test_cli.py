@@ -148,11 +148,14 @@ def test_python_does_not_write_over_the_background_either(talk: Path, tmp_path: 
     behind = tmp_path / "behind.mp4"
     write_clip(behind)
     before = behind.read_bytes()
-    for outputs in ({"output": behind}, {"matte": behind}, {"foreground": behind}):
+    for layer in ("output", "matte", "foreground"):
+        outputs: dict[str, Any] = {layer: behind}
         with pytest.raises(OutputError, match="this run reads that file"):
             rvm.convert(talk, **outputs, background=str(behind), model="fake", overwrite=True)
         with pytest.raises(OutputError, match="this run reads that file"):
             rvm.convert(behind, **outputs, model="fake", overwrite=True)
+    with pytest.raises(OutputError, match="this run reads that file"):
+        rvm.live(talk, to=behind, background=str(behind), model="fake", overwrite=True, seconds=1)
     assert behind.read_bytes() == before
 
 

@@ -75,14 +75,11 @@ def test_one_file_for_several_inputs_is_refused(output: str, instead: str) -> No
 
 
 def test_what_is_read_is_never_an_output() -> None:
-    behind = {"background": "bg.mp4"}
-    for place in (0, 1, 2):
-        outputs = [None, None, None]
-        outputs[place] = "./bg.mp4"  # type: ignore[call-overload]
-        with pytest.raises(UsageError, match=r"bg\.mp4 is the background"):
-            context(["talk.mp4"], *outputs, **behind)
-        with pytest.raises(UsageError, match=r"bg\.mp4 is the background"):
-            context(["talk.mp4"], *outputs, background="video:bg.mp4")
+    for layer in ("output", "matte", "foreground"):
+        for background in ("bg.mp4", "video:bg.mp4"):
+            outputs: dict[str, Any] = {layer: "./bg.mp4"}
+            with pytest.raises(UsageError, match=r"bg\.mp4 is the background"):
+                context(["talk.mp4"], **outputs, background=background)
     with pytest.raises(UsageError, match=r"my\.toml is the configuration"):
         context(["talk.mp4"], "my.toml", configs=[Path("my.toml")])
     with pytest.raises(UsageError, match=r"photo\.png is an input"):
