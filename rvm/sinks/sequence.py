@@ -51,8 +51,7 @@ class ImageSequence:
         self._folder = folder
         self._naming = naming
         self._gray = gray
-        self._overwrite = overwrite
-        self._earlier = self._check(info)
+        self._replaceable = self._check(info, overwrite=overwrite)
         self._part = self._claim()
         self._names: list[str] = []
         self._ended = False
@@ -102,8 +101,8 @@ class ImageSequence:
         if self._part.exists():
             self.notes.append(kept_note(self._folder, self._part))
 
-    def _check(self, info: SourceHints) -> Sequence[str]:
-        """Whether it may be written; the names of an earlier sequence that it replaces."""
+    def _check(self, info: SourceHints, *, overwrite: bool) -> Sequence[str]:
+        """Whether it may be written; the pictures that are there now and may be replaced."""
         folder = self._folder
         if folder.exists() and not folder.is_dir():
             raise OutputError(f"{folder}: this is a file, not a folder; choose another name")
@@ -116,11 +115,11 @@ class ImageSequence:
         taken = self._naming.taken(folder)
         if read := same_files([folder / name for name in taken], files_read(info)):
             raise OutputError(f"{read[0]}: this run reads that file; choose another output")
-        if taken and not self._overwrite:
+        if taken and not overwrite:
             raise OutputExistsError(
                 f"{folder / taken[0]} exists; add -y to overwrite it or choose another folder"
             )
-        return self._naming.earlier(taken)
+        return taken
 
     def _claim(self) -> Path:
         base = self._folder.absolute()
@@ -137,9 +136,10 @@ class ImageSequence:
 
     def _move_each(self) -> None:
         folder, names = self._folder, self._names
-        if not self._overwrite and (taken := [n for n in names if (folder / n).exists()]):
+        others = set(names).difference(self._replaceable)
+        if new := [name for name in others if (folder / name).exists()]:
             raise OutputExistsError(
-                f"{folder / taken[0]} appeared meanwhile and was left alone; "
+                f"{folder / min(new)} appeared meanwhile and was left alone; "
                 f"the finished pictures are in {self._part}"
             )
         for name in names:
@@ -149,7 +149,8 @@ class ImageSequence:
     def _remove_the_rest(self) -> None:
         """Remove what a longer sequence left; say so, and which other pictures look like it."""
         written = set(self._names)
-        stale = [name for name in self._earlier if name not in written]
+        earlier = self._naming.earlier(self._replaceable)
+        stale = [name for name in earlier if name not in written]
         for name in stale:
             (self._folder / name).unlink(missing_ok=True)
         if stale:

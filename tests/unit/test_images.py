@@ -171,6 +171,17 @@ def test_what_appears_while_a_sequence_is_written_is_left(tmp_path: Path) -> Non
     assert (tmp_path / "2.png").read_bytes() == b"mine"
 
 
+def test_two_sequences_of_one_run_do_not_replace_each_other(tmp_path: Path) -> None:
+    sink = open_sinks(
+        f"{tmp_path}/s/%06d.png", f"{tmp_path}/s/", info=info_of(shot()), overwrite=True
+    )
+    sink.write(composite(shot(), 0))
+    with pytest.raises(OutputExistsError, match=r"000000\.png appeared meanwhile.*s\.part2"):
+        sink.close()
+    assert read(tmp_path / "s/000000.png").shape == (64, 96, 3)
+    assert read(tmp_path / "s.part2/000000.png").shape == (64, 96)
+
+
 @pytest.mark.parametrize("through", ["itself", "a symlink"])
 def test_what_the_run_reads_is_not_overwritten(through: str, tmp_path: Path) -> None:
     read = tmp_path / "in.png"
