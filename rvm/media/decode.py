@@ -85,7 +85,7 @@ class VideoReader(Closing):
         self._decoder = decoder
         self._was_compared = was_compared
         self._index = 0
-        self._damaged_before = 0
+        self._damaged_before = self._concealed_before = 0
         self._taken = 0  # pictures of the current passage
         self._closed = False
         self._passage, picture, note = self._begin()
@@ -103,8 +103,13 @@ class VideoReader(Closing):
 
     @property
     def damaged(self) -> int:
-        """Packets skipped so far because they could not be read or decoded."""
+        """Packets skipped so far because they could not be decoded, and frames concealed."""
         return self._damaged_before + self._passage.damaged
+
+    @property
+    def concealed(self) -> int:
+        """Damaged frames so far that came out all the same, as the decoder patched them up."""
+        return self._concealed_before + self._passage.concealed
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield the frames, once.
@@ -230,6 +235,7 @@ class VideoReader(Closing):
         """Open the file again; its first picture, or None if it was closed meanwhile."""
         passage = self._open_again()
         self._damaged_before += self._passage.damaged
+        self._concealed_before += self._passage.concealed
         self._replace(passage)
         if self._closed:
             return None

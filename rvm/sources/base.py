@@ -69,8 +69,10 @@ class Source(Closing):
     info: SourceInfo
     #: Where the planes of its frames lie: "cpu", or a torch device they were decoded on.
     device: str = "cpu"
-    #: Damaged packets or frames that were skipped so far.
+    #: Damaged packets and frames so far.
     damaged: int = 0
+    #: How many of those are frames all the same, as the decoder patched them up.
+    concealed: int = 0
     #: Times a lost camera was reopened.
     reopened: int = 0
     #: Seconds it was switched off because nobody wanted its frames.
