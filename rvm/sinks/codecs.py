@@ -230,6 +230,8 @@ CONTAINERS: Mapping[str, str] = {
 _AUTO = {"mp4": "x264", "m4v": "x264", "mov": "x264", "mkv": "x264", "webm": "vp9"}
 _AUTO_DEEP = {"mp4": "x265", "m4v": "x265", "mov": "x265", "mkv": "x265", "webm": "vp9"}
 _AUTO_ALPHA = {"mov": "prores", "webm": "vp9", "mkv": "ffv1"}
+#: Extensions of files that hold transparency.
+ALPHA_CONTAINERS = tuple(_AUTO_ALPHA)
 #: What to do where a file cannot hold transparency.
 NO_ALPHA_HELP = "use .mov (ProRes 4444), .webm (VP9), .mkv (FFV1), or .png and .webp for pictures"
 

@@ -244,7 +244,7 @@ class EncodedFile:
         self._stream = self._add_video(self._container, frame)
         if self._passthrough is not None:
             self._stream.metadata.update(self._passthrough.video_tags())
-            self._passthrough.attach(self._container, self._extension, origin)
+            self._passthrough.attach(self._container, self._extension, origin, alpha=self._alpha)
         if self._feeder is None:  # else it opens with its first picture
             with self._opening():
                 self._stream.codec_context.open()
