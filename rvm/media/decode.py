@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from rvm.closing import Closing
 from rvm.errors import InputError, UsageError
 from rvm.media.hardware import begin
+from rvm.media.hdr10 import hdr10_of
 from rvm.media.open import open_input
 from rvm.media.passage import Passage, no_pictures
 from rvm.media.pictures import PictureConverter
@@ -281,6 +282,7 @@ class VideoReader(Closing):
             frame_count=None if self._loop else count,
             duration_seconds=None if length is None else float(length),
             live=not self._is_file,
+            hdr10=hdr10_of(picture),
             original=self._path if self._is_file else None,
             files=(self._path,) if self._is_file else (),
             start_seconds=float(self._start),

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from rvm.errors import UsageError
 from rvm.frame import PIXEL_FORMATS
+from rvm.sinks.hdr10_option import Hdr10Option
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,6 +59,7 @@ class Codec:
         copies: it has copied a picture when it returns, sample by sample of what is there, so that
             it may be given planes that are used otherwise afterwards.
         on_gpu: it encodes on an NVIDIA GPU, and takes 4:2:0 pictures that lie there.
+        hdr10: how it is told HDR10's metadata; None if it cannot be.
     """
 
     name: str
@@ -81,6 +83,7 @@ class Codec:
     format_names: Mapping[str, str] = field(default_factory=dict)
     copies: bool = False
     on_gpu: bool = False
+    hdr10: Hdr10Option | None = None
 
     def native_format(self, name: str) -> str:
         """FFmpeg's name of an entry of `formats`, as this encoder takes it."""
@@ -163,11 +166,13 @@ CODECS: Mapping[str, Codec] = {
         Codec(
             "x264", "libx264", _MP4, _TO_10, presets=_X26X_PRESETS, preset="faster",
             crf=(0, 18, 51), even=True, reorders=True, says_aspect=True, copies=True,
+            hdr10=Hdr10Option("x264-params", "mastering-display", "cll"),
         ),
         Codec(
             "x265", "libx265", _MP4, _ALL_YUV, presets=_X26X_PRESETS, preset="fast",
             crf=(0, 20, 51), even=True, reorders=True, says_aspect=True, least=64, tag="hvc1",
             options={"x265-params": "log-level=error"},
+            hdr10=Hdr10Option("x265-params", "master-display", "max-cll"),
         ),
         Codec(
             "vp9", "libvpx-vp9", ("webm", "mkv", "mp4"), _TO_8, ("yuva420p",),
@@ -179,6 +184,7 @@ CODECS: Mapping[str, Codec] = {
             "av1", "libsvtav1", ("mp4", "mkv", "webm"), _420_TO_10,
             presets=tuple(str(number) for number in range(13, -1, -1)), preset="8",
             crf=(1, 26, 63), even=True, least=16,
+            hdr10=Hdr10Option("svtav1-params", "mastering-display", "content-light", False),
         ),
         Codec(
             "prores", "prores_ks", ("mov", "mkv"), ("yuv422p10", "yuv444p10"), ("yuva444p10le",),

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from fractions import Fraction
 
     from rvm.frame import PixelFormat
+    from rvm.media.hdr10 import Hdr10
 
 
 class SourceHints(Protocol):
@@ -37,6 +38,10 @@ class SourceHints(Protocol):
     @property
     def frame_count(self) -> int | None:
         """How many frames the container claims."""
+
+    @property
+    def hdr10(self) -> Hdr10 | None:
+        """Static metadata of an HDR picture."""
 
     @property
     def original(self) -> Path | None:

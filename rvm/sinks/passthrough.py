@@ -24,14 +24,17 @@ from rvm.sinks.clipping import (
     empty_cue,
 )
 from rvm.sinks.codecs import ALPHA_CONTAINERS, CONTAINERS
+from rvm.sinks.timecode import advanced
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
     from pathlib import Path
 
-    from av.container import OutputContainer
+    from av.container import InputContainer, OutputContainer
     from av.packet import Packet
     from av.stream import Stream
+
+    from rvm.frame import Frame
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +44,8 @@ _STALE = frozenset({
     "number_of_frames", "number_of_bytes", "vendor_id", "timecode", "stereo_mode", "alpha_mode",
 })  # fmt: skip
 _KIND = {"audio": "sound", "subtitle": "subtitle", "video": "cover picture", "attachment": "file"}
+#: MP4 and MOV get a track of its own, Matroska a tag.
+_HOLD_TIMECODE = ("mov", "mp4", "m4v", "mkv")
 #: Containers that a note may advise, for opaque pictures and for transparent ones.
 _ADVISED = {False: ("mp4", "mov", "mkv"), True: ALPHA_CONTAINERS}
 #: How far ahead of the video the original is read, for files whose sound lies behind.
@@ -126,6 +131,29 @@ class Passthrough:
         video = self._main_video()
         return _kept_tags(video.metadata) if video else {}
 
+    def timecode(self, extension: str, first: Frame, rate: Fraction) -> str:
+        """The timecode of the first frame written, "" without any; `notes` says why one is lost.
+
+        Args:
+            extension: of the output, without the dot.
+            first: the frame, at its time in the original.
+            rate: frames a second.
+        """
+        timecode = _timecode_of(self._input, self._main_video())
+        if not timecode:
+            return ""
+        if extension not in _HOLD_TIMECODE:
+            self.notes.append(
+                f"timecode {timecode} left out: .{extension} cannot hold it; .mov can"
+            )
+            return ""
+        found = advanced(timecode, self._frames_before(first, rate), rate)
+        if found is None:
+            self.notes.append(
+                f"timecode {timecode} left out: it is none of {float(rate):g} frames a second"
+            )
+        return found or ""
+
     def until(self, seconds: Fraction) -> Iterator[Packet[Any]]:
         """The next packets that start at or before a time of the output, ready to be muxed."""
         while self._step(seconds + _READ_AHEAD_SECONDS):
@@ -191,6 +219,14 @@ class Passthrough:
         self._targets[stream.index] = target
         if _has_adts_headers(stream):
             self._filters[stream.index] = BitStreamFilterContext("aac_adtstoasc", in_stream=stream)
+
+    def _frames_before(self, first: Frame, rate: Fraction) -> int:
+        """How many frames of the original come before one of them."""
+        video = self._main_video()
+        if video is None or first.pts is None:
+            return 0
+        begin = (video.start_time or 0) * (video.time_base or Fraction(0))
+        return max(round((first.pts * first.time_base - begin) * rate), 0)
 
     def _main_video(self) -> Stream | None:
         for stream in self._input.streams.video:
@@ -314,6 +350,17 @@ def _has_adts_headers(stream: Stream) -> bool:
     """
     context = stream.codec_context
     return context is not None and context.name == "aac" and not context.extradata
+
+
+def _timecode_of(container: InputContainer, video: Stream | None) -> str:
+    """What the file calls its first frame: said of the video, of all of it, or by a track."""
+    of_video = video.metadata if video else {}
+    of_tracks = [stream.metadata for stream in container.streams if stream.type == "data"]
+    for tags in (of_video, container.metadata, *of_tracks):
+        for name, value in tags.items():
+            if name.lower() == "timecode" and value:
+                return value
+    return ""
 
 
 def _kept_tags(tags: dict[str, str]) -> dict[str, str]:

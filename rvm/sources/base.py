@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from rvm.frame import Frame
+    from rvm.media.hdr10 import Hdr10
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,7 @@ class SourceInfo:
         frame_count, duration_seconds: what the container claims, or None; progress only.
         live: True if frames come at their own pace and waiting loses them.
         original: the media file whose sound, subtitles and tags an encoded output keeps.
+        hdr10: static metadata of an HDR picture, or None.
         start_seconds, end_seconds: the part of `original` that is read (None: to the end).
         files: every file that is read; no output may take the place of one.
         picture_names: the name of each frame's picture file, where the frames are that.
@@ -55,6 +57,7 @@ class SourceInfo:
     frame_count: int | None = None
     duration_seconds: float | None = None
     live: bool = False
+    hdr10: Hdr10 | None = None
     original: Path | None = None
     start_seconds: float = 0.0
     end_seconds: float | None = None

@@ -12,6 +12,7 @@ import pytest
 
 from rvm.frame import Composite, Matte
 from rvm.media.decode import VideoReader
+from rvm.sinks.clipping import cue_seconds
 from rvm.sinks.encoded import Encoding
 from rvm.sinks.passthrough import Passthrough
 from rvm.sinks.video_file import VideoFileSink
@@ -288,7 +289,7 @@ def cues_of(path: Path, index: int = 0) -> list[tuple[bytes, float, float]]:
         for packet in container.demux(container.streams.subtitles[index]):
             words = bytes(packet).lstrip(b"\0")
             if packet.size and words and packet.pts is not None:
-                begin, length = packet.pts * packet.time_base, packet.duration * packet.time_base
+                begin, length = packet.pts * packet.time_base, cue_seconds(packet)
                 found.append((words, round(float(begin), 3), round(float(begin + length), 3)))
     return found
 
