@@ -6,7 +6,6 @@ step with the video, so that the output is interleaved and memory stays flat.
 
 from __future__ import annotations
 
-import io
 import logging
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -23,14 +22,15 @@ from rvm.sinks.clipping import (
     cue_seconds,
     empty_cue,
 )
-from rvm.sinks.codecs import ALPHA_CONTAINERS, CONTAINERS
+from rvm.sinks.fitting import fits, left_out
+from rvm.sinks.kept_tags import kept_tags, timecode_of
 from rvm.sinks.timecode import advanced
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
     from pathlib import Path
 
-    from av.container import InputContainer, OutputContainer
+    from av.container import OutputContainer
     from av.packet import Packet
     from av.stream import Stream
 
@@ -38,16 +38,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: Tags that describe the old file rather than its content.
-_STALE = frozenset({
-    "major_brand", "minor_version", "compatible_brands", "encoder", "duration", "rotate", "bps",
-    "number_of_frames", "number_of_bytes", "vendor_id", "timecode", "stereo_mode", "alpha_mode",
-})  # fmt: skip
-_KIND = {"audio": "sound", "subtitle": "subtitle", "video": "cover picture", "attachment": "file"}
 #: MP4 and MOV get a track of its own, Matroska a tag.
 _HOLD_TIMECODE = ("mov", "mp4", "m4v", "mkv")
-#: Containers that a note may advise, for opaque pictures and for transparent ones.
-_ADVISED = {False: ("mp4", "mov", "mkv"), True: ALPHA_CONTAINERS}
 #: How far ahead of the video the original is read, for files whose sound lies behind.
 _READ_AHEAD_SECONDS = 1
 #: If this much of the original's video was not written, the run was cut short.
@@ -119,7 +111,7 @@ class Passthrough:
         for stream in self._input.streams:
             if self._streams and _is_copied(stream):
                 self._add(output, stream, extension, alpha)
-        output.metadata.update(_kept_tags(self._input.metadata))
+        output.metadata.update(kept_tags(self._input.metadata))
         chapters = clipped_chapters(self._input.chapters(), origin, self._end_in_output())
         if chapters:
             output.set_chapters(chapters)
@@ -129,7 +121,7 @@ class Passthrough:
     def video_tags(self) -> dict[str, str]:
         """Tags of the original's video stream (language, title), without its rotation."""
         video = self._main_video()
-        return _kept_tags(video.metadata) if video else {}
+        return kept_tags(video.metadata) if video else {}
 
     def timecode(self, extension: str, first: Frame, rate: Fraction) -> str:
         """The timecode of the first frame written, "" without any; `notes` says why one is lost.
@@ -139,7 +131,7 @@ class Passthrough:
             first: the frame, at its time in the original.
             rate: frames a second.
         """
-        timecode = _timecode_of(self._input, self._main_video())
+        timecode = timecode_of(self._input, self._main_video())
         if not timecode:
             return ""
         if extension not in _HOLD_TIMECODE:
@@ -209,12 +201,12 @@ class Passthrough:
             # MP4 written in fragments would get a second, empty video track with it.
             self.notes.append(f"cover picture left out: .{extension} is written without; .mkv can")
             return
-        if not _fits(stream, extension):
+        if not fits(stream, extension):
             if stream.type in ("audio", "subtitle"):
-                self.notes.append(_left_out(stream, extension, _ADVISED[alpha]))
+                self.notes.append(left_out(stream, extension, alpha=alpha))
             return
         target = output.add_stream_from_template(stream, opaque=True)
-        target.metadata.update(_kept_tags(stream.metadata))
+        target.metadata.update(kept_tags(stream.metadata))
         target.disposition = stream.disposition
         self._targets[stream.index] = target
         if _has_adts_headers(stream):
@@ -350,53 +342,3 @@ def _has_adts_headers(stream: Stream) -> bool:
     """
     context = stream.codec_context
     return context is not None and context.name == "aac" and not context.extradata
-
-
-def _timecode_of(container: InputContainer, video: Stream | None) -> str:
-    """What the file calls its first frame: said of the video, of all of it, or by a track."""
-    of_video = video.metadata if video else {}
-    of_tracks = [stream.metadata for stream in container.streams if stream.type == "data"]
-    for tags in (of_video, container.metadata, *of_tracks):
-        for name, value in tags.items():
-            if name.lower() == "timecode" and value:
-                return value
-    return ""
-
-
-def _kept_tags(tags: dict[str, str]) -> dict[str, str]:
-    return {
-        name: value
-        for name, value in tags.items()
-        if name.lower() not in _STALE and not name.startswith("_STATISTICS")
-    }
-
-
-def _fits(stream: Stream, extension: str) -> bool:
-    """Whether a container takes a stream: asked by writing a header into memory."""
-    trial = av.open(io.BytesIO(), "w", format=CONTAINERS[extension])
-    try:
-        trial.add_stream_from_template(stream, opaque=True)
-        trial.start_encoding()
-    except MEDIA_FAILURES as error:
-        logger.debug("%s does not take %r: %r", extension, stream, error)
-        return False
-    finally:
-        _close_quietly(trial)
-    return True
-
-
-def _close_quietly(trial: OutputContainer) -> None:
-    try:
-        trial.close()
-    except MEDIA_FAILURES as error:
-        logger.debug("closing a trial header: %r", error)
-
-
-def _left_out(stream: Stream, extension: str, others: tuple[str, ...]) -> str:
-    """The note for a stream that stays behind, with the first of `others` that takes it."""
-    context = stream.codec_context
-    codec = context.name if context is not None else "unknown codec"
-    fitting = [name for name in others if name != extension and _fits(stream, name)]
-    advice = f"; .{fitting[0]} can" if fitting else ""
-    what = f"{_KIND[stream.type]} stream {stream.index} ({codec})"
-    return f"{what} left out: .{extension} cannot hold it{advice}"
