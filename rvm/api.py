@@ -71,6 +71,13 @@ class Look:
     scene_cut_reset: float | None = None
 
     @property
+    def transparent(self) -> bool:
+        """Whether the composed picture has alpha."""
+        from rvm.compositing import is_transparent
+
+        return is_transparent(self.background)
+
+    @property
     def gpu(self) -> int:
         """Number of the GPU that encodes, where an encoder does it on one."""
         number = self.device.strip().partition(":")[2]
@@ -93,6 +100,7 @@ def convert(
     scene_cut_reset: float | None = None,
     start_seconds: float = 0.0,
     duration_seconds: float | None = None,
+    fps: float | None = None,
     decoder: str = "auto",
     codec: str = "auto",
     crf: float | None = None,
@@ -107,11 +115,14 @@ def convert(
     on_notice: OnNotice | None = None,
     stop: StopSignal | None = None,
 ) -> Report:
-    """Matte a video, picture or folder of pictures from start to end; no frame is lost.
+    """Matte a video, picture or sequence of pictures from start to end; no frame is lost.
 
     Args:
-        input: a local file or folder.
-        output: the composited video or picture; None if only `matte` or `foreground` is wanted.
+        input: a local file, a folder of pictures, or a numbered sequence of them (`shot_%04d.png`).
+        output: the composited video or picture, by its suffix; a sequence of pictures where it is
+            numbered (`out/%06d.png`) or a folder (`out/`: pictures that were read keep their
+            names, a video's are 000000.png and so on). None if only `matte` or `foreground` is
+            wanted.
         background: see `Look.background`, or (red, green, blue), 0..255 each; None is green where
             there is an `output`.
         matte: write the alpha here (.mkv is lossless 8-bit gray).
@@ -119,6 +130,7 @@ def convert(
         blur_strength, linear_light, model, device, engine, downsample_ratio, scene_cut_reset:
             see `Look`.
         start_seconds, duration_seconds: the part of the input to convert.
+        fps: frames a second of pictures; None is 30. A video keeps its own times.
         decoder: where videos are decoded: `auto` (on the GPU if matting runs there with torch),
             `cpu`, or `gpu` (an error where matting does not run there).
         codec, crf, bitrate, preset: how `output` is encoded; `bitrate` in bits a second.
@@ -138,7 +150,7 @@ def convert(
         UsageError: nothing to write, or an option that makes no sense.
         InputError: the input cannot be read.
         ModelError: the model is missing or is not what it claims.
-        OutputError: the output exists or cannot be written.
+        OutputError: the output exists, cannot be written, or is a file that the run reads.
         LostFramesError: it finished, but the input was damaged; the output holds the rest.
     """
     from rvm.pipeline import Limits
@@ -156,15 +168,16 @@ def convert(
 
     def sink_for(info: SourceInfo) -> Sink:
         return open_sinks(
-            output, matte, foreground, info=info, codec=codec, crf=crf, bitrate=bitrate,
-            preset=preset, audio=audio, overwrite=overwrite,
-            transparent=look.background == "transparent", gpu=look.gpu,
+            output, matte, foreground, info=_with_background(info, look), codec=codec, crf=crf,
+            bitrate=bitrate, preset=preset, audio=audio, overwrite=overwrite,
+            transparent=look.transparent, gpu=look.gpu,
         )  # fmt: skip
 
     def source_on(device: str) -> Source:
         return open_source(
-            input, start_seconds=start_seconds, duration_seconds=duration_seconds, device=device
-        )
+            input, start_seconds=start_seconds, duration_seconds=duration_seconds, fps=fps,
+            device=device,
+        )  # fmt: skip
 
     run = partial(
         run_stages,
@@ -262,8 +275,8 @@ def live(
 
     def sink_for(info: SourceInfo) -> Sink:
         return open_live_sink(
-            to, info=info, codec=codec, crf=crf, bitrate=bitrate, preset=preset,
-            overwrite=overwrite, transparent=look.background == "transparent", gpu=look.gpu,
+            to, info=_with_background(info, look), codec=codec, crf=crf, bitrate=bitrate,
+            preset=preset, overwrite=overwrite, transparent=look.transparent, gpu=look.gpu,
             open_devices=not dry_run,
         )  # fmt: skip
 
@@ -372,6 +385,14 @@ def _words(background: BackgroundLike | None, usual: str) -> str:
     from rvm.compositing.words import background_words
 
     return usual if background is None else background_words(background)
+
+
+def _with_background(info: SourceInfo, look: Look) -> SourceInfo:
+    """What sinks are told: the background is read too, so nothing may be written over it."""
+    from rvm.compositing import background_file
+
+    background = background_file(look.background)
+    return dataclasses.replace(info, files=(*info.files, *([background] if background else [])))
 
 
 def _named(run: Callable[[], Report], input: str, outputs: tuple[Path, ...]) -> Report:

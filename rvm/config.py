@@ -200,7 +200,10 @@ class EncodeSettings:
         None, "encoder preset, for instance fast or slow", group="Output", unset="the codec's"
     )
     overwrite: bool = _setting(
-        False, "replace outputs that exist", group="Output", command_line_only=True
+        False,
+        "replace outputs that exist; of numbered pictures, the whole earlier sequence",
+        group="Output",
+        command_line_only=True,
     )
 
 
@@ -225,6 +228,13 @@ class ConvertSettings(EncodeSettings, EngineSettings, PictureSettings):
         unset="to the end",
         above=0.0,
         takes_clock=True,
+    )
+    fps: float | None = _setting(
+        None,
+        "frames a second of pictures; a video keeps its own times",
+        unset="30",
+        above=0.0,
+        high=1000.0,
     )
     decoder: str = _setting(
         "auto",

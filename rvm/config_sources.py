@@ -23,7 +23,7 @@ import json
 import logging
 import os
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -45,10 +45,14 @@ _FILE_NAME = "rvm.toml"
 
 @dataclass(frozen=True, slots=True)
 class Resolved(Generic[Settings]):
-    """Merged settings and, for each, where its value came from: a flag, a variable, a file."""
+    """Merged settings and, for each, where its value came from: a flag, a variable, a file.
+
+    `files` are the configurations that were read.
+    """
 
     settings: Settings
     origins: Mapping[str, str]
+    files: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,15 +84,16 @@ def resolve(
     environment = os.environ if environment is None else environment
     values: dict[str, Any] = {field.name: field.default for field in dataclasses.fields(settings)}
     origins = dict.fromkeys(values, "default")
+    files = list(_files(config, folder or Path()))
     layers = [
-        *_file_layers(settings, config, folder or Path()),
+        *_file_layers(settings, files, chosen=config is not None),
         _environment_layer(settings, environment),
         _command_line_layer(settings, given),
     ]
     for layer in layers:
         values.update(layer.values)
         origins.update({name: layer.origin(name) for name in layer.values})
-    return Resolved(settings(**values), origins)
+    return Resolved(settings(**values), origins, tuple(path for path, _ in files))
 
 
 def find_config(name: str | Path) -> Path:
@@ -173,13 +178,13 @@ def _parse(kind: type, text: str) -> Any:
 
 
 def _file_layers(
-    settings: type[DataclassInstance], config: str | Path | None, folder: Path
+    settings: type[DataclassInstance], files: Sequence[tuple[Path, bool]], *, chosen: bool
 ) -> Iterator[_Layer]:
-    """One layer a file, weakest first."""
-    for path, trusted in _files(config, folder):
+    """One layer a file, weakest first; one that was chosen by name must have something to say."""
+    for path, trusted in files:
         values = _read(path)[settings]
         _refuse_what_a_file_may_not_say(path, settings, values, trusted)
-        if config is not None and not values:
+        if chosen and not values:
             command = next(name for name, kind in COMMANDS.items() if kind is settings)
             raise UsageError(f"--config: {path} has no setting for rvm {command}")
         yield _Layer(values, lambda _, label=str(path): label)  # type: ignore[misc]

@@ -38,6 +38,7 @@ from rvm.gpu.lanes import Handed, open_lane
 from rvm.gpu.sharing import take_seat
 from rvm.halves import undivided
 from rvm.handoff import BoundedQueue, Handoff, LatestSlot
+from rvm.losses import concealment_notes, losses
 from rvm.quiet_gc import QuietGc
 from rvm.telemetry import Progress, Report, Telemetry, peak_rss_mb
 from rvm.threads import divides_frames, opencv_threads
@@ -317,8 +318,7 @@ class Pipeline:
             raise error
         if not self._live and damaged > self._limits.max_loss:
             raise LostFramesError(
-                f"{self._source.info.name}: {damaged} damaged frames were skipped "
-                f"({written} written); allow that with --max-loss {damaged}",
+                f"{self._source.info.name}: {losses(report)}; allow that with --max-loss {damaged}",
                 report,
             )
         return report
@@ -368,6 +368,7 @@ class Pipeline:
             startup_seconds=None if first is None else round(first - self._started, 3),
             state_resets=self._matter.resets,
             reopened=self._source.reopened,
+            concealed=self._source.concealed,
             quality_changes=self._control.changes if self._control else 0,
             quality_levels=self._control.levels() if self._control else None,
             mattes=self._control.mattes() if self._control else None,
@@ -376,7 +377,11 @@ class Pipeline:
             decoder=self._source.device,
             interrupted=self._stop.requested,
             peak_rss_mb=peak_rss_mb(),
-            notes=(*self._source.info.notes, *self._sink.notes),
+            notes=(
+                *self._source.info.notes,
+                *concealment_notes(self._source.concealed),
+                *self._sink.notes,
+            ),
         )
 
     def _cpu_percent(self, seconds: float) -> float:

@@ -128,7 +128,8 @@ class Report:
     """What a finished run did; `to_json` is what `--json` prints.
 
     `frames_in` were grabbed, `frames_out` reached the sink, `dropped` gave way to newer ones
-    (live only; frames_in == frames_out + dropped), `damaged` could not be decoded.
+    (live only; frames_in == frames_out + dropped), `damaged` could not be decoded
+    without loss; of those, `concealed` are in the output as the decoder patched them up.
     `age_ms` is a frame's age when matting takes it, `latency_ms` when the sink has it (live).
     `startup_seconds` is from the start of the run to the first frame in the sink.
     Live: `quality_changes` by the governor, `quality_levels` is how many frames each level had,
@@ -157,6 +158,7 @@ class Report:
     startup_seconds: float | None = None
     state_resets: int = 0
     reopened: int = 0
+    concealed: int = 0
     quality_changes: int = 0
     quality_levels: dict[str, int] | None = None
     mattes: dict[str, int] | None = None

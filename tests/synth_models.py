@@ -74,20 +74,16 @@ def rvm_model(
 
 
 def compact_model() -> bytes:
-    """Contract "rvm-compact-core": alpha = Y / 2 + running mean / 2, residual = 0.25."""
+    """Contract "rvm-compact-core": alpha = Y / 2 + running mean / 2, coarse alpha = 0.25."""
     nodes = [
         *_state_nodes("src_small"),
         helper.make_node("Mul", ["grey", "zero"], ["nothing"]),
         helper.make_node("Add", ["nothing", "half"], ["alpha_scale"]),
         helper.make_node("Mul", ["r1o", "half"], ["alpha_offset"]),
-        helper.make_node(
-            "AveragePool", ["src_small"], ["pooled"], kernel_shape=[2, 2], strides=[2, 2]
-        ),
-        helper.make_node("Mul", ["pooled", "zero"], ["flat"]),
-        helper.make_node("Add", ["flat", "quarter"], ["fgr_residual"]),
+        helper.make_node("Add", ["nothing", "quarter"], ["pha"]),
     ]
     inputs = [_value("src_small", (1, 3, None, None)), *_states("i")]
-    names = ("alpha_scale", "alpha_offset", "fgr_residual")
+    names = ("alpha_scale", "alpha_offset", "pha")
     outputs = [*(_value(name, _FREE) for name in names), *_states("o")]
     constants = [*_shared_constants(), _constant("zero", 0.0), _constant("quarter", 0.25)]
     return _save(nodes, inputs, outputs, constants)

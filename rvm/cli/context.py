@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rvm.cli.destinations import Layer, Place, places
 from rvm.config import bits_per_second
 from rvm.errors import UsageError
 
@@ -15,23 +16,30 @@ if TYPE_CHECKING:
 
     from rvm.config import ConvertSettings, LiveSettings
 
-_PICTURES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
-
 
 @dataclass(frozen=True, slots=True)
 class Job:
     """One input and where its results go."""
 
     input: str
-    output: str | None
-    matte: str | None
-    foreground: str | None
+    output: Place | None
+    matte: Place | None
+    foreground: Place | None
 
     @property
     def outputs(self) -> tuple[str, ...]:
         """What it writes."""
+        return tuple(place.path for place in self._places)
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """Folders to make before, if they are not there."""
+        return tuple(place.folder for place in self._places if place.folder is not None)
+
+    @property
+    def _places(self) -> tuple[Place, ...]:
         return tuple(
-            path for path in (self.output, self.matte, self.foreground) if path is not None
+            place for place in (self.output, self.matte, self.foreground) if place is not None
         )
 
 
@@ -47,9 +55,9 @@ class ConvertContext:
         values = _arguments(self.settings)
         return {
             "input": job.input,
-            "output": job.output,
-            "matte": job.matte,
-            "foreground": job.foreground,
+            "output": job.output and job.output.path,
+            "matte": job.matte and job.matte.path,
+            "foreground": job.foreground and job.foreground.path,
         } | values
 
 
@@ -84,51 +92,59 @@ def convert_context(
     matte: str | None,
     foreground: str | None,
     settings: ConvertSettings,
+    configs: Sequence[Path] = (),
 ) -> ConvertContext:
-    """Decide what each input becomes.
+    """Decide what each input becomes; see `rvm.cli.destinations.places`.
 
-    With several inputs, `output`, `matte` and `foreground` are folders.
+    Args:
+        inputs: what is converted.
+        output, matte, foreground: files, numbered names or folders.
+        settings: of the run.
+        configs: files that the settings come from.
 
     Raises:
-        UsageError: nothing to write, two results under one name, or a result that is an input.
+        UsageError: nothing to write, one file for several inputs, two results under one name, or
+            a result in the place of a file that is read.
     """
+    from rvm.compositing import background_file, is_transparent
+
     if output is matte is foreground is None:
         example = Path(inputs[0]).stem + ".out.mp4"
         raise UsageError(f"nothing to write: give -o FILE (for instance -o {example}) or --matte")
-    if len(inputs) == 1:
-        jobs = [Job(inputs[0], output, matte, foreground)]
-    else:
-        suffix = ".mov" if settings.background == "transparent" else ".mp4"
-        jobs = [
-            Job(
-                one,
-                _in_folder(output, one, suffix),
-                _in_folder(matte, one, ".mkv"),
-                _in_folder(foreground, one, ".mp4"),
-            )
-            for one in inputs
-        ]
-    _refuse_collisions(jobs)
+    background = settings.background or ""
+    alpha = is_transparent(background)
+    layers = (
+        (output, Layer(".mov" if alpha else ".mp4", alpha=alpha)),
+        (matte, Layer(".mkv", lossless=True)),
+        (foreground, Layer(".mp4")),
+    )
+    held = settings.duration_seconds is not None
+    columns = [places(given, inputs, layer, held=held) for given, layer in layers]
+    jobs = [
+        Job(one, *(column[number] if column else None for column in columns))
+        for number, one in enumerate(inputs)
+    ]
+    read = {Path(one).resolve(): "an input" for one in inputs}
+    read |= {path.resolve(): "the configuration" for path in configs}
+    if (behind := background_file(background)) is not None:
+        read[behind.resolve()] = "the background"
+    _refuse_collisions(jobs, read)
     return ConvertContext(tuple(jobs), settings)
 
 
-def _in_folder(folder: str | None, one: str, suffix: str) -> str | None:
-    """`folder/talk.mp4` for `clips/talk.mov`; pictures stay pictures."""
-    if folder is None:
-        return None
-    path = PurePath(one)
-    name = path.stem + (".png" if path.suffix.lower() in _PICTURES else suffix)
-    return str(Path(folder) / name)
+def _refuse_collisions(jobs: Sequence[Job], read: Mapping[Path, str]) -> None:
+    from rvm.sources.images import IMAGE_SUFFIXES
 
-
-def _refuse_collisions(jobs: Sequence[Job]) -> None:
-    sources = {Path(job.input).resolve() for job in jobs}
     seen: set[Path] = set()
-    for job in jobs:
-        for path in job.outputs:
-            where = Path(path).resolve()
-            if where in sources:
-                raise UsageError(f"{path} is an input; write the result somewhere else")
-            if where in seen:
-                raise UsageError(f"two results would be written to {path}; rename an input")
-            seen.add(where)
+    for path in (path for job in jobs for path in job.outputs):
+        where = Path(path).resolve()
+        if where in read:
+            raise UsageError(f"{path} is {read[where]}; write the result somewhere else")
+        picture = where.suffix.lower() in IMAGE_SUFFIXES and where.exists()
+        if picture and where.parent in read:  # of an input that is a folder of pictures
+            raise UsageError(f"{path} is an input; write the result somewhere else")
+        if where in seen:
+            raise UsageError(
+                f"two results would be written to {path}; rename an input or give another folder"
+            )
+        seen.add(where)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from rvm.cli.interrupt import Interruptible
-from rvm.cli.jobs import failure_as_json, for_each, make_folders
+from rvm.cli.jobs import failure_as_json, for_each
 from rvm.cli.progress import make_reporter
 from rvm.cli.report import tell
 from rvm.errors import RvmError
@@ -26,8 +26,6 @@ def run_convert(
     from rvm.api import convert
 
     def run(job: Job) -> int:
-        if len(context.jobs) > 1:
-            make_folders(job.outputs)
         return run_pipeline(convert, context.arguments(job), console, progress, json)
 
     return for_each(context.jobs, run, console, json=json)

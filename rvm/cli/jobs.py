@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rvm.errors import EXIT_INTERRUPTED, EXIT_TERMINATED, OutputError, RvmError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rvm.cli.console import Console
     from rvm.cli.context import Job
 
@@ -20,7 +21,7 @@ SOME_FAILED = 1
 def for_each(
     jobs: Sequence[Job], run: Callable[[Job], int], console: Console, *, json: bool
 ) -> int:
-    """Run every job; return the exit code.
+    """Run every job, in folders made for it where it needs them; return the exit code.
 
     One input fails with its own error. Of several, each failure is reported and the rest goes on,
     until a signal ends it.
@@ -28,7 +29,7 @@ def for_each(
     failed = 0
     for job in jobs:
         try:
-            with failure_as_json(job.input, console, json=json):
+            with failure_as_json(job.input, console, json=json), _folders_of(job):
                 code = run(job)
         except RvmError as error:
             if len(jobs) == 1 or error.exit_code in (EXIT_INTERRUPTED, EXIT_TERMINATED):
@@ -62,35 +63,28 @@ def failure_as_json(name: str | None, console: Console, *, json: bool) -> Iterat
         raise
 
 
-def make_folders(paths: Iterable[str]) -> list[Path]:
-    """Make the folders that these files lie in; return those that were not there, outermost first.
+@contextmanager
+def _folders_of(job: Job) -> Iterator[None]:
+    """The job's folders are there inside; of those made for it, none that is empty stays.
 
     Raises:
         OutputError: one cannot be made.
     """
     made: list[Path] = []
-    for path in paths:
-        folder = Path(path).parent
-        made += reversed([each for each in (folder, *folder.parents) if not each.exists()])
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            _remove(made)
-            raise OutputError(f"{folder}: cannot be made: {error.strerror}") from None
-    return made
-
-
-@contextmanager
-def folders_meanwhile(paths: Iterable[str]) -> Iterator[None]:
-    """The folders that these files lie in are there inside, and gone again afterwards."""
-    made = make_folders(paths)
     try:
+        for folder in job.folders:
+            _make(folder, made)
         yield
     finally:
-        _remove(made)
+        for folder in reversed(made):
+            with suppress(OSError):  # it was not made, or is not empty
+                folder.rmdir()
 
 
-def _remove(folders: Sequence[Path]) -> None:
-    for folder in reversed(folders):
-        with suppress(OSError):  # never made, or somebody uses it
-            folder.rmdir()
+def _make(folder: Path, made: list[Path]) -> None:
+    """Make it and what it lies in; those that were not there are added to `made`, first."""
+    try:
+        made += reversed([each for each in (folder, *folder.parents) if not each.exists()])
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be made: {error.strerror}") from None

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
-from rvm.cli.jobs import failure_as_json, folders_meanwhile, for_each
+from rvm.cli.jobs import failure_as_json, for_each
 from rvm.cli.progress import describe_engine, describe_source
 from rvm.config_sources import to_toml
 
@@ -47,9 +46,7 @@ def plan_convert(context: ConvertContext, console: Console, *, json: bool) -> in
     from rvm.api import convert
 
     def plan(job: Job) -> int:
-        several = len(context.jobs) > 1
-        with folders_meanwhile(job.outputs) if several else nullcontext():
-            facts = _checked(convert, context.arguments(job), console)
+        facts = _checked(convert, context.arguments(job), console)
         console.say(f"rvm: would write {', '.join(job.outputs)}")
         if json:
             console.json({"input": job.input, "outputs": job.outputs} | facts)

@@ -33,7 +33,7 @@ def summary(report: Report) -> list[str]:
     losses = [
         f"{_count(number, 'frame')} {what}"
         for number, what in ((report.dropped, "gave way to newer ones"),
-                             (report.damaged, "could not be decoded"))
+                             (report.damaged - report.concealed, "could not be decoded"))
         if number
     ]  # fmt: skip
     if report.reopened:

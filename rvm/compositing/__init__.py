@@ -6,6 +6,7 @@ A new background is one file here and one line in `BACKGROUNDS`.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import importlib
 import inspect
@@ -20,7 +21,13 @@ if TYPE_CHECKING:
 
     from rvm.compositing.base import Background, Compositor
 
-__all__ = ["BACKGROUNDS", "make_compositor", "parse_background"]
+__all__ = [
+    "BACKGROUNDS",
+    "background_file",
+    "is_transparent",
+    "make_compositor",
+    "parse_background",
+]
 
 
 #: Name -> "module:class". What follows `name:` in a spec is the class's only argument, as text.
@@ -58,6 +65,20 @@ def parse_background(spec: str, *, blur_strength: float | None = None) -> Backgr
     if name in BACKGROUNDS and (colon or not _needs_argument(name)):
         return _build(name, argument)
     return _by_content(spec.strip())
+
+
+def is_transparent(spec: str) -> bool:
+    """Whether a user's words mean no background at all."""
+    return spec.strip().lower() == "transparent"
+
+
+def background_file(spec: str) -> Path | None:
+    """The file of that name, if there is one: what a user's words may have been read from."""
+    for name in (spec.strip(), spec.strip().partition(":")[2]):
+        with contextlib.suppress(OSError, ValueError):  # not a name at all
+            if Path(name).is_file():
+                return Path(name)
+    return None
 
 
 def make_compositor(

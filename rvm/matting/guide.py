@@ -34,6 +34,12 @@ def coarse_alpha(matte_planes: Array) -> FloatImage:
     return np.asarray(np.clip(alpha, 0, 1, out=alpha), np.float32)
 
 
+def mean_of_cells(matte_planes: Array) -> FloatImage:
+    """`coarse_alpha` at half its size: 0..1 [h/2,w/2]."""
+    alpha = np.asarray(matte_planes[:4], np.float32) + np.float32(0.5)
+    return np.asarray(np.clip(alpha, 0, 1, out=alpha).mean(0), np.float32)
+
+
 def guided_coefficients(picture: Array, matte_planes: Array) -> tuple[FloatImage, FloatImage]:
     """Factor and offset [h,w] so that `factor * luma + offset` follows alpha, with luma's edges.
 

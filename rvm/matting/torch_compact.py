@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from rvm.colour.ranges import effective_matrix
 from rvm.errors import ModelError
@@ -17,6 +18,7 @@ from rvm.matting.contracts.compact import FIRST_LOOKS, SCALES
 from rvm.matting.graph import first_line
 from rvm.matting.torch_engine import TorchModel
 from rvm.matting.torch_picture import luma_guide, network_picture
+from rvm.matting.torch_pure_colour import colour_residual
 from rvm.network.compact import CompactMatting, network_from
 from rvm.network.grid import unpack_tensors
 
@@ -80,7 +82,7 @@ class CompactModel(TorchModel):
             luma = (seen * self._network.luma).sum(1, keepdim=True)
             offset = offset + scale * (luma - picture[:, 3:])
         coefficients = _finite(torch.cat([scale, offset], 1)).contiguous()
-        residual = _finite(out.fgr_residual.float())
+        residual = _finite(colour_residual(seen, F.avg_pool2d(out.pha.float().clamp(0, 1), 2)))
         return (coefficients, residual), tuple(map(_finite, out.state))
 
     def matte(self, frame: Frame, layout: Layout, step: Step) -> tuple[Tensor, Tensor | None]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from rvm.closing import Closing
 from rvm.errors import InputError, UsageError
 from rvm.media.hardware import begin
+from rvm.media.hdr10 import hdr10_of
 from rvm.media.open import open_input
 from rvm.media.passage import Passage, no_pictures
 from rvm.media.pictures import PictureConverter
@@ -85,7 +86,7 @@ class VideoReader(Closing):
         self._decoder = decoder
         self._was_compared = was_compared
         self._index = 0
-        self._damaged_before = 0
+        self._damaged_before = self._concealed_before = 0
         self._taken = 0  # pictures of the current passage
         self._closed = False
         self._passage, picture, note = self._begin()
@@ -103,8 +104,13 @@ class VideoReader(Closing):
 
     @property
     def damaged(self) -> int:
-        """Packets skipped so far because they could not be read or decoded."""
+        """Packets skipped so far because they could not be decoded, and frames concealed."""
         return self._damaged_before + self._passage.damaged
+
+    @property
+    def concealed(self) -> int:
+        """Damaged frames so far that came out all the same, as the decoder patched them up."""
+        return self._concealed_before + self._passage.concealed
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield the frames, once.
@@ -230,6 +236,7 @@ class VideoReader(Closing):
         """Open the file again; its first picture, or None if it was closed meanwhile."""
         passage = self._open_again()
         self._damaged_before += self._passage.damaged
+        self._concealed_before += self._passage.concealed
         self._replace(passage)
         if self._closed:
             return None
@@ -275,7 +282,9 @@ class VideoReader(Closing):
             frame_count=None if self._loop else count,
             duration_seconds=None if length is None else float(length),
             live=not self._is_file,
+            hdr10=hdr10_of(picture),
             original=self._path if self._is_file else None,
+            files=(self._path,) if self._is_file else (),
             start_seconds=float(self._start),
             end_seconds=None if self._end is None else float(self._end),
             notes=(

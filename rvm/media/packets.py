@@ -60,8 +60,17 @@ class PictureDecoder:
         self._timed = False
         self._is_local = is_local(container)
         self._broke_off: InputError | None = None
+        self._skipped_times: set[int] = set()
         # Transport streams flag whole packets after any lost one; those still decode.
         self._skips_flagged = "mpegts" not in container.format.name.split(",")
+
+    def is_concealed(self, picture: av.VideoFrame) -> bool:
+        """Whether the decoder made up for damage in a picture whose packet is not counted yet.
+
+        Only what such a picture's own packet lacked is told of, not what later ones take from it;
+        and not every decoder tells (those of HEVC, VP9 and FFV1 do not).
+        """
+        return picture.is_corrupt and picture.pts not in self._skipped_times
 
     def step(self) -> list[av.VideoFrame] | None:
         """The pictures that the next packet completes (often none); None at the end.
@@ -70,6 +79,7 @@ class PictureDecoder:
             InputError: `MOST_DAMAGED_IN_A_ROW` packets in a row could not be decoded, or a
                 network stream broke off.
         """
+        packet: av.Packet[VideoStream] | None = None
         try:
             packet = self._next_packet()
             if packet is None:
@@ -86,6 +96,8 @@ class PictureDecoder:
         except EOFError:
             return []  # the decoder was flushed already
         except MEDIA_FAILURES as error:
+            if packet is not None and packet.pts is not None:
+                self._skipped_times.add(packet.pts)
             self._count_damage(error)
             return []
         for picture in pictures:

@@ -48,6 +48,9 @@ class Passage:
         name: of the input, for messages.
         start, end: seconds from the container's first time stamp; `end` None is the file's end.
         on_device: the container decodes on a device, which gains nothing from threads here.
+
+    Attributes:
+        concealed: pictures handed out so far that the decoder had to make up in part.
     """
 
     def __init__(
@@ -68,6 +71,7 @@ class Passage:
         self._container: InputContainer | None = None
         self._ready: list[av.VideoFrame] = []
         self._damaged_before = 0
+        self.concealed = 0
         self._whole = True
         self._end_seconds = Fraction(0)
         self._finished = False
@@ -83,13 +87,13 @@ class Passage:
 
     @property
     def damaged(self) -> int:
-        """Packets skipped so far."""
-        return self._damaged_before + self._decoder.damaged
+        """Packets skipped so far, and pictures concealed."""
+        return self._damaged_before + self._decoder.damaged + self.concealed
 
     @property
     def last_damage(self) -> str:
-        """Why the last of those was skipped; "" without any."""
-        return self._decoder.last_damage
+        """What was wrong with the last of those; "" without any."""
+        return self._decoder.last_damage or ("a damaged picture" if self.concealed else "")
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -103,6 +107,8 @@ class Passage:
         picture = self._decoded()
         if picture is None or (self._end is not None and self.seconds_of(picture) >= self._end):
             return None
+        # Those before the start are not counted: after a seek decoders may lack what they need.
+        self.concealed += self._decoder.is_concealed(picture)
         return picture
 
     def seconds_of(self, picture: av.VideoFrame) -> Fraction:

@@ -16,7 +16,24 @@ if TYPE_CHECKING:
 
 #: Extensions of still pictures that can be written, without the dot.
 STILL_EXTENSIONS = ("png", "jpg", "jpeg", "webp")
+#: Those of them that keep transparency.
+ALPHA_EXTENSIONS = ("png", "webp")
 _QUALITY = 95
+
+
+def picture_name(original: str, *, alpha: bool = False, lossless: bool = False) -> str:
+    """The name under which a picture is written that was read as `original`.
+
+    The same where that type of file will do, else with the suffix `.png`.
+
+    Args:
+        original: name of the file that was read.
+        alpha: it must keep transparency.
+        lossless: it must keep every value.
+    """
+    stem, _, extension = original.rpartition(".")
+    fitting = ("png",) if lossless else ALPHA_EXTENSIONS if alpha else STILL_EXTENSIONS
+    return original if extension.lower() in fitting else f"{stem}.png"
 
 
 def still_bytes(frame: Frame, extension: str, *, gray: bool = False) -> bytes:

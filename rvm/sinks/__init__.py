@@ -59,8 +59,8 @@ def open_sinks(
     """Open everything an offline run writes, as one sink.
 
     Args:
-        output: the composed picture: a video file, `folder/`, `shot_%04d.png`, one picture file,
-            or `null`; None for none.
+        output: the composed picture: a video file, `folder/` (of pictures), `shot_%04d.png`, one
+            picture file, or `null`; None for none.
         matte: the matte, likewise; `.mkv` is lossless.
         foreground: the person's colours, likewise.
         info: of the source; its `original` lends sound and tags.
@@ -164,7 +164,7 @@ def _open_picture(
     if os.fspath(output) == "null":
         return NullSink()
     if is_images(output):
-        return ImagesSink(output, info=info, overwrite=overwrite)
+        return ImagesSink(output, info=info, alpha=transparent, overwrite=overwrite)
     return VideoFileSink(
         Path(output), info=info, encoding=encoding, alpha=transparent, keep_audio=audio,
         overwrite=overwrite,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from rvm.errors import UsageError
 from rvm.frame import PIXEL_FORMATS
+from rvm.sinks.hdr10_option import Hdr10Option
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,6 +59,7 @@ class Codec:
         copies: it has copied a picture when it returns, sample by sample of what is there, so that
             it may be given planes that are used otherwise afterwards.
         on_gpu: it encodes on an NVIDIA GPU, and takes 4:2:0 pictures that lie there.
+        hdr10: how it is told HDR10's metadata; None if it cannot be.
     """
 
     name: str
@@ -81,6 +83,7 @@ class Codec:
     format_names: Mapping[str, str] = field(default_factory=dict)
     copies: bool = False
     on_gpu: bool = False
+    hdr10: Hdr10Option | None = None
 
     def native_format(self, name: str) -> str:
         """FFmpeg's name of an entry of `formats`, as this encoder takes it."""
@@ -163,11 +166,13 @@ CODECS: Mapping[str, Codec] = {
         Codec(
             "x264", "libx264", _MP4, _TO_10, presets=_X26X_PRESETS, preset="faster",
             crf=(0, 18, 51), even=True, reorders=True, says_aspect=True, copies=True,
+            hdr10=Hdr10Option("x264-params", "mastering-display", "cll"),
         ),
         Codec(
             "x265", "libx265", _MP4, _ALL_YUV, presets=_X26X_PRESETS, preset="fast",
             crf=(0, 20, 51), even=True, reorders=True, says_aspect=True, least=64, tag="hvc1",
             options={"x265-params": "log-level=error"},
+            hdr10=Hdr10Option("x265-params", "master-display", "max-cll"),
         ),
         Codec(
             "vp9", "libvpx-vp9", ("webm", "mkv", "mp4"), _TO_8, ("yuva420p",),
@@ -179,6 +184,7 @@ CODECS: Mapping[str, Codec] = {
             "av1", "libsvtav1", ("mp4", "mkv", "webm"), _420_TO_10,
             presets=tuple(str(number) for number in range(13, -1, -1)), preset="8",
             crf=(1, 26, 63), even=True, least=16,
+            hdr10=Hdr10Option("svtav1-params", "mastering-display", "content-light", False),
         ),
         Codec(
             "prores", "prores_ks", ("mov", "mkv"), ("yuv422p10", "yuv444p10"), ("yuva444p10le",),
@@ -230,7 +236,10 @@ CONTAINERS: Mapping[str, str] = {
 _AUTO = {"mp4": "x264", "m4v": "x264", "mov": "x264", "mkv": "x264", "webm": "vp9"}
 _AUTO_DEEP = {"mp4": "x265", "m4v": "x265", "mov": "x265", "mkv": "x265", "webm": "vp9"}
 _AUTO_ALPHA = {"mov": "prores", "webm": "vp9", "mkv": "ffv1"}
-_ALPHA_HELP = "use .mov (ProRes 4444), .webm (VP9), .mkv (FFV1) or a folder of PNG files"
+#: Extensions of files that hold transparency.
+ALPHA_CONTAINERS = tuple(_AUTO_ALPHA)
+#: What to do where a file cannot hold transparency.
+NO_ALPHA_HELP = "use .mov (ProRes 4444), .webm (VP9), .mkv (FFV1), or .png and .webp for pictures"
 
 
 def choose_codec(
@@ -250,10 +259,7 @@ def choose_codec(
         UsageError: unknown codec or extension, or they do not go together.
     """
     if extension not in CONTAINERS:
-        known = ", ".join(f".{name}" for name in CONTAINERS)
-        named = f".{extension}" if extension else "a name without a suffix"
-        help = "" if extension else ", or end it in a slash for a folder of pictures"
-        raise UsageError(f"{named} is not a video file I can write; use one of {known}{help}")
+        raise UsageError(_unknown_file(extension, alpha=alpha))
     if name == "auto":
         chosen = CODECS[_auto_name(extension, alpha=alpha, depth=depth)]
         return (chosen if min(size) >= chosen.least else CODECS["x264"]), ""
@@ -264,7 +270,7 @@ def choose_codec(
         fitting = ", ".join(f".{name}" for name in codec.containers)
         raise UsageError(f"{codec.name} does not go into .{extension}; use {fitting}")
     if alpha and not codec.alpha_formats:
-        raise UsageError(f"{codec.name} cannot hold transparency; {_ALPHA_HELP}")
+        raise UsageError(f"{codec.name} cannot hold transparency; {NO_ALPHA_HELP}")
     if min(size) < codec.least:
         raise UsageError(
             f"{codec.name} needs pictures of at least {codec.least}x{codec.least}, "
@@ -273,11 +279,22 @@ def choose_codec(
     return _or_software(codec, size, depth, gpu)
 
 
+def _unknown_file(extension: str, *, alpha: bool) -> str:
+    from rvm.media.stills import STILL_EXTENSIONS
+
+    named = f".{extension}" if extension else "a name without a suffix"
+    videos = ", ".join(f".{name}" for name in CONTAINERS)
+    pictures = ", ".join(f".{name}" for name in STILL_EXTENSIONS)
+    known = NO_ALPHA_HELP if alpha else f"use one of {videos}, or of {pictures} for pictures"
+    help = "" if extension else ", or end it in a slash for a folder"
+    return f"{named} is not a video file or picture I can write; {known}{help}"
+
+
 def _auto_name(extension: str, *, alpha: bool, depth: int) -> str:
     if not alpha:
         return (_AUTO_DEEP if depth > 8 else _AUTO)[extension]
     if extension not in _AUTO_ALPHA:
-        raise UsageError(f".{extension} cannot hold transparency; {_ALPHA_HELP}")
+        raise UsageError(f".{extension} cannot hold transparency; {NO_ALPHA_HELP}")
     return _AUTO_ALPHA[extension]
 
 

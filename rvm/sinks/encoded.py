@@ -21,8 +21,9 @@ from rvm.gpu import capturing
 from rvm.gpu.lanes import gpu_of
 from rvm.media.encode import set_tags, tags_for, to_video_frame
 from rvm.media.open import MEDIA_FAILURES
-from rvm.sinks.codecs import CONTAINERS, Codec, choose_codec, choose_format, quiet_encoders
-from rvm.sinks.partial import PartialFile, check_target, plain_reason
+from rvm.sinks.codecs import CODECS, CONTAINERS, Codec, choose_codec, choose_format, quiet_encoders
+from rvm.sinks.hints import files_read
+from rvm.sinks.partial import PartialFile, check_target, kept_note, plain_reason
 from rvm.sinks.passthrough import Passthrough, exact_seconds
 from rvm.sinks.times import OutputClock
 from rvm.threads import thread_shares
@@ -121,8 +122,7 @@ class EncodedFile:
         self._gray = gray
         self._extension = path.suffix.lower().removeprefix(".")
         self._codec = self._pick_codec(hints.format, (hints.width, hints.height))
-        inputs: list[str | Path] = [hints.name, *([hints.original] if hints.original else [])]
-        check_target(path, overwrite=overwrite, inputs=inputs)
+        check_target(path, overwrite=overwrite, inputs=files_read(hints))
         self._container: OutputContainer | None = None
         self._passthrough: Passthrough | None = None
         if keep != "nothing" and hints.original is not None:
@@ -209,8 +209,7 @@ class EncodedFile:
         self._release()
         kept = self._partial.keep()
         if kept is not None:
-            self.notes.append(f"unfinished: what was written so far is {kept}")
-            logger.warning("%s is unfinished: what was written so far is %s", self.path, kept)
+            self.notes.append(kept_note(self.path, kept))
 
     # ── beginning ────────────────────────────────────────────────────────────────────────────
 
@@ -245,7 +244,8 @@ class EncodedFile:
         self._stream = self._add_video(self._container, frame)
         if self._passthrough is not None:
             self._stream.metadata.update(self._passthrough.video_tags())
-            self._passthrough.attach(self._container, self._extension, origin)
+            self._add_timecode(self._passthrough, frame)
+            self._passthrough.attach(self._container, self._extension, origin, alpha=self._alpha)
         if self._feeder is None:  # else it opens with its first picture
             with self._opening():
                 self._stream.codec_context.open()
@@ -285,6 +285,7 @@ class EncodedFile:
             self._options["gpu"] = str(wanted.gpu)
         if self._gray and codec.name == "ffv1":
             self._format = "gray"
+        self._add_hdr10()
         self._tags = tags_for(stored, frame, limited_only=codec.limited_only)
         step_x, step_y = (1 << shift for shift in stored.chroma_shift) if codec.even else (1, 1)
         width, height = frame.size
@@ -303,6 +304,24 @@ class EncodedFile:
             )
         if self._tags.range != frame.colour.range and frame.format.family == "yuv":
             self.notes.append(f"stored with {self._tags.range} range: {codec.name} has no other")
+
+    def _add_hdr10(self) -> None:
+        hdr10, codec = self._hints.hdr10, self._codec
+        if hdr10 is None or self._gray:
+            return
+        if codec.hdr10 is not None:
+            self._options = codec.hdr10.added_to(self._options, hdr10)
+            return
+        able = ", ".join(other.name for other in CODECS.values() if other.hdr10)
+        self.notes.append(
+            "HDR10 metadata (mastering display, light level) left out: "
+            f"{codec.name} does not take it here; {able} do"
+        )
+
+    def _add_timecode(self, original: Passthrough, frame: Frame) -> None:
+        timecode = original.timecode(self._extension, frame, self._clock.rate)
+        if timecode:
+            self._stream.metadata["timecode"] = timecode
 
     def _keeps_aspect(self) -> bool:
         return self._codec.says_aspect or self._extension not in ("mkv", "webm")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from fractions import Fraction
-    from pathlib import Path
 
     from rvm.frame import PixelFormat
+    from rvm.media.hdr10 import Hdr10
 
 
 class SourceHints(Protocol):
@@ -39,6 +40,10 @@ class SourceHints(Protocol):
         """How many frames the container claims."""
 
     @property
+    def hdr10(self) -> Hdr10 | None:
+        """Static metadata of an HDR picture."""
+
+    @property
     def original(self) -> Path | None:
         """The file whose sound, subtitles and tags are kept."""
 
@@ -49,3 +54,16 @@ class SourceHints(Protocol):
     @property
     def end_seconds(self) -> float | None:
         """Where in `original` the frames end; None: with the file."""
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Every file that the run reads."""
+
+    @property
+    def picture_names(self) -> tuple[str, ...]:
+        """The name of each frame's picture file, where the frames are that; else none."""
+
+
+def files_read(hints: SourceHints) -> list[Path]:
+    """Every file that the run reads, as far as it is known: no output may take its place."""
+    return [Path(hints.name), *([hints.original] if hints.original else []), *hints.files]

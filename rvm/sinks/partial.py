@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import itertools
+import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,8 @@ from rvm.errors import OutputError, OutputExistsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+logger = logging.getLogger(__name__)
 
 _TRIES = 1000
 
@@ -42,8 +45,8 @@ def check_target(
         raise OutputError(f"{str(path)[:200]}: {plain_reason(error)}") from error
     if path.is_dir():
         raise OutputError(f"{path}: this is a folder; give the name of a file")
-    if any(_same_file(path, other) for other in inputs):
-        raise OutputError(f"{path}: this is the input itself; choose another output")
+    if same_files([path], inputs):
+        raise OutputError(f"{path}: this run reads that file; choose another output")
     if path.exists() and not path.is_file():
         raise OutputError(f"{path}: this is not an ordinary file; choose another output")
     if path.exists() and not overwrite:
@@ -52,10 +55,20 @@ def check_target(
         raise OutputError(f"{path}: no permission to write into {folder}")
 
 
-def _same_file(path: Path, other: str | os.PathLike[str]) -> bool:
+def same_files(
+    paths: Iterable[str | os.PathLike[str]], others: Iterable[str | os.PathLike[str]]
+) -> list[str | os.PathLike[str]]:
+    """Those of `paths` that are one of `others`, by whatever name."""
+    known = {identity for other in others if (identity := _identity(other)) is not None}
+    return [path for path in paths if _identity(path) in known]
+
+
+def _identity(path: str | os.PathLike[str]) -> tuple[int, int] | None:
+    """What tells a file from every other; None where there is none."""
     with contextlib.suppress(OSError, ValueError):
-        return path.exists() and Path(other).exists() and path.samefile(other)
-    return False
+        status = Path(path).stat()
+        return status.st_dev, status.st_ino
+    return None
 
 
 class PartialFile:
@@ -137,6 +150,27 @@ def _rename_new(source: Path, target: Path) -> None:
         source.replace(target)
         return
     source.unlink()
+
+
+def write_whole(path: Path, data: bytes, wanted: Path, advice: str = "") -> None:
+    """Write a file and bring it to the disk, or leave none.
+
+    Raises:
+        OutputError: the disk failed; it names `wanted` and ends in `advice`.
+    """
+    try:
+        path.write_bytes(data)
+        sync_file(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            path.unlink()  # half a file is of no use
+        raise OutputError(f"{wanted}: {plain_reason(error)}{advice}") from error
+
+
+def kept_note(wanted: Path, kept: Path) -> str:
+    """What to tell of an unfinished output; the log has it with the name that was wanted."""
+    logger.warning("%s is unfinished: what was written so far is %s", wanted, kept)
+    return f"unfinished: what was written so far is {kept}"
 
 
 def sync_file(path: Path) -> None:

@@ -6,7 +6,6 @@ step with the video, so that the output is interleaved and memory stays flat.
 
 from __future__ import annotations
 
-import io
 import logging
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -16,7 +15,16 @@ from av.bitstream import BitStreamFilterContext
 from av.stream import Disposition
 
 from rvm.media.open import MEDIA_FAILURES, open_input, reason
-from rvm.sinks.codecs import CONTAINERS
+from rvm.sinks.clipping import (
+    LONGEST_CUE_SECONDS,
+    clip_cue,
+    clipped_chapters,
+    cue_seconds,
+    empty_cue,
+)
+from rvm.sinks.fitting import fits, left_out
+from rvm.sinks.kept_tags import kept_tags, timecode_of
+from rvm.sinks.timecode import advanced
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -26,14 +34,12 @@ if TYPE_CHECKING:
     from av.packet import Packet
     from av.stream import Stream
 
+    from rvm.frame import Frame
+
 logger = logging.getLogger(__name__)
 
-#: Tags that describe the old file rather than its content.
-_STALE = frozenset({
-    "major_brand", "minor_version", "compatible_brands", "encoder", "duration", "rotate", "bps",
-    "number_of_frames", "number_of_bytes", "vendor_id", "timecode", "stereo_mode", "alpha_mode",
-})  # fmt: skip
-_KIND = {"audio": "sound", "subtitle": "subtitle", "video": "cover picture", "attachment": "file"}
+#: MP4 and MOV get a track of its own, Matroska a tag.
+_HOLD_TIMECODE = ("mov", "mp4", "m4v", "mkv")
 #: How far ahead of the video the original is read, for files whose sound lies behind.
 _READ_AHEAD_SECONDS = 1
 #: If this much of the original's video was not written, the run was cut short.
@@ -55,8 +61,8 @@ class Passthrough:
 
         Args:
             original: the file.
-            start_seconds, end_seconds: packets outside [start, end) are left out; counted from
-                the original's first time stamp.
+            start_seconds, end_seconds: packets outside [start, end) are left out, subtitles and
+                chapters cut to it; counted from the original's first time stamp.
             streams: copy sound, subtitles and attachments; False keeps only tags and chapters.
 
         Raises:
@@ -69,6 +75,8 @@ class Passthrough:
         self._end = None if end_seconds is None else begin + exact_seconds(end_seconds)
         self._targets: dict[int, Any] = {}
         self._filters: dict[int, BitStreamFilterContext] = {}
+        self._last_cues: dict[Stream, tuple[Fraction, Fraction]] = {}  # time base, end
+        self._muxed_seconds = Fraction(0)
         self._waiting: Packet[Any] | None = None
         self._origin = Fraction(0)
         self._video_seconds = Fraction(0)
@@ -88,27 +96,55 @@ class Passthrough:
             return Fraction(0)
         return Fraction(self._input.start_time, av.time_base)
 
-    def attach(self, output: OutputContainer, extension: str, origin: Fraction) -> None:
+    def attach(
+        self, output: OutputContainer, extension: str, origin: Fraction, *, alpha: bool = False
+    ) -> None:
         """Add the streams and tags to an output whose header is not written yet.
 
         Args:
             output: gets a stream for each one it can hold; `notes` names the others.
             extension: of the output, without the dot.
             origin: this time of the original becomes zero in the output.
+            alpha: the picture is transparent; what the notes advise must hold that.
         """
         self._origin = origin
         for stream in self._input.streams:
             if self._streams and _is_copied(stream):
-                self._add(output, stream, extension)
-        output.metadata.update(_kept_tags(self._input.metadata))
-        self._copy_chapters(output)
+                self._add(output, stream, extension, alpha)
+        output.metadata.update(kept_tags(self._input.metadata))
+        chapters = clipped_chapters(self._input.chapters(), origin, self._end_in_output())
+        if chapters:
+            output.set_chapters(chapters)
         if self._start is not None:
-            self._input.seek(int(self._start * av.time_base), backward=True)
+            self._input.seek(self._first_needed(self._start), backward=True)
 
     def video_tags(self) -> dict[str, str]:
         """Tags of the original's video stream (language, title), without its rotation."""
         video = self._main_video()
-        return _kept_tags(video.metadata) if video else {}
+        return kept_tags(video.metadata) if video else {}
+
+    def timecode(self, extension: str, first: Frame, rate: Fraction) -> str:
+        """The timecode of the first frame written, "" without any; `notes` says why one is lost.
+
+        Args:
+            extension: of the output, without the dot.
+            first: the frame, at its time in the original.
+            rate: frames a second.
+        """
+        timecode = timecode_of(self._input, self._main_video())
+        if not timecode:
+            return ""
+        if extension not in _HOLD_TIMECODE:
+            self.notes.append(
+                f"timecode {timecode} left out: .{extension} cannot hold it; .mov can"
+            )
+            return ""
+        found = advanced(timecode, self._frames_before(first, rate), rate)
+        if found is None:
+            self.notes.append(
+                f"timecode {timecode} left out: it is none of {float(rate):g} frames a second"
+            )
+        return found or ""
 
     def until(self, seconds: Fraction) -> Iterator[Packet[Any]]:
         """The next packets that start at or before a time of the output, ready to be muxed."""
@@ -118,7 +154,7 @@ class Passthrough:
                 if _decode_seconds(packet) > seconds:
                     return
                 self._waiting = None
-                yield packet
+                yield self._counted(packet)
 
     def rest(self, last_seconds: Fraction, end_seconds: Fraction) -> Iterator[Packet[Any]]:
         """What remains once the video is written.
@@ -138,7 +174,10 @@ class Passthrough:
                 self._waiting = None
         for packet in held:
             if self._video_seconds <= limit or _decode_seconds(packet) < end_seconds:
-                yield packet
+                yield self._counted(packet)
+        for target, (time_base, cue_end) in self._last_cues.items():
+            end = max(cue_end, end_seconds, self._muxed_seconds)
+            yield empty_cue(target, time_base, end)
 
     def close(self) -> None:
         """Close the original. Idempotent."""
@@ -147,33 +186,39 @@ class Passthrough:
 
     # ── streams and tags ─────────────────────────────────────────────────────────────────────
 
-    def _add(self, output: OutputContainer, stream: Stream, extension: str) -> None:
+    def _first_needed(self, start: Fraction) -> int:
+        """Where to read from, in microseconds: before the start if a cue can reach into it."""
+        copied = (self._input.streams[index] for index in self._targets)
+        has_cues = any(stream.type == "subtitle" for stream in copied)
+        first = start - LONGEST_CUE_SECONDS if has_cues else start
+        return max(int(first * av.time_base), self._input.start_time or 0)
+
+    def _end_in_output(self) -> Fraction | None:
+        return None if self._end is None else self._end - self._origin
+
+    def _add(self, output: OutputContainer, stream: Stream, extension: str, alpha: bool) -> None:
         if _is_cover(stream) and extension not in ("mkv", "webm"):
             # MP4 written in fragments would get a second, empty video track with it.
             self.notes.append(f"cover picture left out: .{extension} is written without; .mkv can")
             return
-        if not _fits(stream, extension):
+        if not fits(stream, extension):
             if stream.type in ("audio", "subtitle"):
-                self.notes.append(_left_out(stream, extension))
+                self.notes.append(left_out(stream, extension, alpha=alpha))
             return
         target = output.add_stream_from_template(stream, opaque=True)
-        target.metadata.update(_kept_tags(stream.metadata))
+        target.metadata.update(kept_tags(stream.metadata))
         target.disposition = stream.disposition
         self._targets[stream.index] = target
         if _has_adts_headers(stream):
             self._filters[stream.index] = BitStreamFilterContext("aac_adtstoasc", in_stream=stream)
 
-    def _copy_chapters(self, output: OutputContainer) -> None:
-        chapters = []
-        for chapter in self._input.chapters():
-            time_base = chapter["time_base"] or Fraction(1, av.time_base)
-            shift = round(self._origin / time_base)
-            start, end = chapter["start"] - shift, chapter["end"] - shift
-            past_end = self._end is not None and start * time_base >= self._end - self._origin
-            if end > 0 and not past_end:
-                chapters.append({**chapter, "start": max(start, 0), "end": end})
-        if chapters:
-            output.set_chapters(chapters)  # type: ignore[arg-type]
+    def _frames_before(self, first: Frame, rate: Fraction) -> int:
+        """How many frames of the original come before one of them."""
+        video = self._main_video()
+        if video is None or first.pts is None:
+            return 0
+        begin = (video.start_time or 0) * (video.time_base or Fraction(0))
+        return max(round((first.pts * first.time_base - begin) * rate), 0)
 
     def _main_video(self) -> Stream | None:
         for stream in self._input.streams.video:
@@ -232,8 +277,19 @@ class Passthrough:
             return True
         if seconds is None:
             return self._start is None
-        after_start = self._start is None or seconds >= self._start
-        return after_start and (self._end is None or seconds < self._end)
+        if self._end is not None and seconds >= self._end:
+            return False
+        start = self._start
+        return start is None or seconds >= start or seconds + cue_seconds(packet) > start
+
+    def _counted(self, packet: Packet[Any]) -> Packet[Any]:
+        """A packet that is muxed now; what the end of the subtitles needs is remembered of it."""
+        seconds = _decode_seconds(packet)
+        self._muxed_seconds = max(self._muxed_seconds, seconds)
+        stream = packet.stream
+        if stream.type == "subtitle" and stream.codec_context.name == "mov_text":
+            self._last_cues[stream] = (packet.time_base, seconds + cue_seconds(packet))
+        return packet
 
     def _moved(self, packet: Packet[Any]) -> Packet[Any]:
         """The packet at its place in the output."""
@@ -244,6 +300,8 @@ class Passthrough:
             shift = round(self._origin / packet.time_base)
             packet.pts = None if packet.pts is None else packet.pts - shift
             packet.dts = None if packet.dts is None else packet.dts - shift
+        if self._start is not None or self._end is not None:
+            clip_cue(packet, self._end_in_output())
         if packet.stream_index in self._filters:
             time_base = packet.time_base
             (packet,) = self._filters[packet.stream_index].filter(packet)
@@ -284,41 +342,3 @@ def _has_adts_headers(stream: Stream) -> bool:
     """
     context = stream.codec_context
     return context is not None and context.name == "aac" and not context.extradata
-
-
-def _kept_tags(tags: dict[str, str]) -> dict[str, str]:
-    return {
-        name: value
-        for name, value in tags.items()
-        if name.lower() not in _STALE and not name.startswith("_STATISTICS")
-    }
-
-
-def _fits(stream: Stream, extension: str) -> bool:
-    """Whether a container takes a stream: asked by writing a header into memory."""
-    trial = av.open(io.BytesIO(), "w", format=CONTAINERS[extension])
-    try:
-        trial.add_stream_from_template(stream, opaque=True)
-        trial.start_encoding()
-    except MEDIA_FAILURES as error:
-        logger.debug("%s does not take %r: %r", extension, stream, error)
-        return False
-    finally:
-        _close_quietly(trial)
-    return True
-
-
-def _close_quietly(trial: OutputContainer) -> None:
-    try:
-        trial.close()
-    except MEDIA_FAILURES as error:
-        logger.debug("closing a trial header: %r", error)
-
-
-def _left_out(stream: Stream, extension: str) -> str:
-    context = stream.codec_context
-    codec = context.name if context is not None else "unknown codec"
-    others = [name for name in ("mp4", "mov", "mkv") if name != extension and _fits(stream, name)]
-    advice = f"; .{others[0]} can" if others else ""
-    what = f"{_KIND[stream.type]} stream {stream.index} ({codec})"
-    return f"{what} left out: .{extension} cannot hold it{advice}"

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,14 +50,15 @@ def open_source(
     """Open whatever `spec` names.
 
     Args:
-        spec: a video file, an image, a folder of images, `synthetic:` (see
-            `parse_synthetic`), and if live also a camera (its number or /dev/videoN) or a network
-            camera (`rtsp://`, `http://`).
+        spec: a video file, an image, a folder of images, a numbered name (`shot_%04d.png`),
+            `synthetic:` (see `parse_synthetic`), and if live also a camera (its number or
+            /dev/videoN) or a network camera (`rtsp://`, `http://`).
         live: frames come at their own pace; a file is played as if it were a camera.
         start_seconds, duration_seconds: the part of a video file to read; for a single image,
             how long to show it.
         width, height: what to ask a camera for.
-        fps: frames a second: asked of a camera, given to images.
+        fps: frames a second: asked of a camera, given to images. A video keeps its own times,
+            which a note says where frames must not be lost.
         loop: start over at the end (files and images).
         device: where to decode a video file: "cpu", or a CUDA device; see `FileSource`.
         open_devices: False leaves cameras off: one is looked up where the system lists them, and
@@ -81,13 +83,20 @@ def open_source(
     if kind == "synthetic":
         source = _open("synthetic", **parse_synthetic(text))
     elif kind == "images":
-        source = _open("images", text, fps=fps or 30, hold_seconds=duration_seconds, loop=loop)
+        rate = 30 if fps is None else fps
+        source = _open("images", text, fps=rate, hold_seconds=duration_seconds, loop=loop)
+        fps = None
     else:
         source = _open(
             "file", text, start_seconds=start_seconds, duration_seconds=duration_seconds, loop=loop,
             device=device,
         )  # fmt: skip
-    return _open("paced", source) if live else source
+    if live:
+        return _open("paced", source)
+    if fps is not None:
+        note = f"{text} keeps its own times: a number of frames a second is for pictures"
+        source.info = replace(source.info, notes=(*source.info.notes, note))
+    return source
 
 
 def kind_of(spec: str | int | os.PathLike[str]) -> str:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from rvm.frame import Frame
+    from rvm.media.hdr10 import Hdr10
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,10 @@ class SourceInfo:
         frame_count, duration_seconds: what the container claims, or None; progress only.
         live: True if frames come at their own pace and waiting loses them.
         original: the media file whose sound, subtitles and tags an encoded output keeps.
+        hdr10: static metadata of an HDR picture, or None.
         start_seconds, end_seconds: the part of `original` that is read (None: to the end).
+        files: every file that is read; no output may take the place of one.
+        picture_names: the name of each frame's picture file, where the frames are that.
         notes: lines the user should see (for instance "10-bit 4:1:1 converted to 4:2:2").
     """
 
@@ -53,9 +57,12 @@ class SourceInfo:
     frame_count: int | None = None
     duration_seconds: float | None = None
     live: bool = False
+    hdr10: Hdr10 | None = None
     original: Path | None = None
     start_seconds: float = 0.0
     end_seconds: float | None = None
+    files: tuple[Path, ...] = ()
+    picture_names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -65,8 +72,10 @@ class Source(Closing):
     info: SourceInfo
     #: Where the planes of its frames lie: "cpu", or a torch device they were decoded on.
     device: str = "cpu"
-    #: Damaged packets or frames that were skipped so far.
+    #: Damaged packets and frames so far.
     damaged: int = 0
+    #: How many of those are frames all the same, as the decoder patched them up.
+    concealed: int = 0
     #: Times a lost camera was reopened.
     reopened: int = 0
     #: Seconds it was switched off because nobody wanted its frames.

@@ -52,8 +52,13 @@ class FileSource(Source):
 
     @property
     def damaged(self) -> int:  # type: ignore[override]
-        """Packets skipped so far because they could not be decoded."""
+        """Packets skipped so far because they could not be decoded, and frames concealed."""
         return self._reader.damaged
+
+    @property
+    def concealed(self) -> int:  # type: ignore[override]
+        """Damaged frames so far that came out as the decoder patched them up."""
+        return self._reader.concealed
 
     def __iter__(self) -> Iterator[Frame]:
         yield from self._reader

@@ -1,7 +1,8 @@
-"""Still pictures as a source: one image held for a while, or a folder of them in order."""
+"""Still pictures as a source: one image held for a while, or many of a folder in order."""
 
 from __future__ import annotations
 
+import math
 import re
 import threading
 from contextlib import suppress
@@ -14,6 +15,7 @@ import numpy.typing as npt
 
 from rvm.errors import InputError, UsageError
 from rvm.frame import PIXEL_FORMATS, SRGB, Frame
+from rvm.media.numbered import NumberedName
 from rvm.sources.base import Source, SourceInfo
 from rvm.sources.quiet import quiet_opencv
 
@@ -60,14 +62,27 @@ def image_files(folder: Path) -> list[Path]:
     Raises:
         InputError: the folder cannot be read, or holds no image.
     """
-    try:
-        files = [path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES]
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be listed ({str(error.strerror).lower()})") from error
-    files = [path for path in files if path.is_file()]
+    files = _listed(folder)
     if not files:
         raise InputError(f"{folder}: no images in this folder ({_suffix_list()})")
     return sorted(files, key=_natural_key)
+
+
+def numbered_files(path: Path) -> list[Path] | None:
+    """The images that `shot_%04d.png` means, in order; None where it is no such pattern.
+
+    Raises:
+        InputError: the folder cannot be read, or holds no such image.
+    """
+    pattern = NumberedName.parse(path.name)
+    if pattern is None or path.suffix.lower() not in IMAGE_SUFFIXES or path.exists():
+        return None
+    files = _listed(path.parent)
+    numbers = {file: pattern.number_of(file.name) for file in files}
+    found = sorted((number, file) for file, number in numbers.items() if number is not None)
+    if not found:
+        raise InputError(f"{path}: no image in {path.parent} has such a name")
+    return [file for _, file in found]
 
 
 class ImagesSource(Source):
@@ -76,7 +91,8 @@ class ImagesSource(Source):
     Frames are `rgb24` or `rgb48`, sRGB; frame i has pts i in units of 1/fps.
 
     Args:
-        path: an image, or a folder of images (natural order).
+        path: an image, a folder of images (natural order), or a numbered name (`shot_%04d.png`):
+            all images that are called so, in the order of their numbers.
         fps: frames a second.
         hold_seconds: how long a single image is shown; None shows it for one frame.
         loop: start over at the end, for ever.
@@ -95,12 +111,12 @@ class ImagesSource(Source):
         hold_seconds: float | None = None,
         loop: bool = False,
     ) -> None:
-        if fps <= 0 or (hold_seconds is not None and hold_seconds <= 0):
+        if not 0 < fps < math.inf or (hold_seconds is not None and hold_seconds <= 0):
             raise UsageError(
                 f"frames a second ({fps}) and seconds ({hold_seconds}) must be above 0"
             )
         path = Path(path)
-        self._files = image_files(path) if path.is_dir() else [path]
+        self._files = _files_of(path)
         self._rate = Fraction(fps).limit_denominator(1001)
         self._repeats = 1
         if len(self._files) == 1 and hold_seconds is not None:
@@ -141,7 +157,8 @@ class ImagesSource(Source):
         )
 
     def _describe(self, name: str, notes: tuple[str, ...]) -> SourceInfo:
-        count = None if self._loop else len(self._files) * self._repeats
+        files = len(self._files)
+        count = None if self._loop else files * self._repeats
         return SourceInfo(
             name=name,
             width=self._first.shape[1],
@@ -152,8 +169,25 @@ class ImagesSource(Source):
             frame_rate=self._rate,
             frame_count=count,
             duration_seconds=None if count is None else float(count / self._rate),
+            files=tuple(self._files),
+            picture_names=tuple(path.name for path in self._files) if count == files else (),
             notes=notes,
         )
+
+
+def _files_of(path: Path) -> list[Path]:
+    if path.is_dir():
+        return image_files(path)
+    return numbered_files(path) or [path]
+
+
+def _listed(folder: Path) -> list[Path]:
+    """The images of a folder, in no order."""
+    try:
+        files = [path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES]
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be listed ({str(error.strerror).lower()})") from error
+    return [path for path in files if path.is_file()]
 
 
 def _format_of(image: npt.NDArray[Any]) -> Any:

@@ -135,6 +135,7 @@ class OnDemandSource(Source):
         if source is not None:
             source.close()
             self.damaged += source.damaged
+            self.concealed += source.concealed
             self.reopened += source.reopened
 
     def _shift_for(self, frame: Frame) -> tuple[int, int]:

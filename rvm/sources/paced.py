@@ -45,6 +45,11 @@ class PacedSource(Source):
         return self._source.damaged
 
     @property
+    def concealed(self) -> int:  # type: ignore[override]
+        """As the source counts."""
+        return self._source.concealed
+
+    @property
     def reopened(self) -> int:  # type: ignore[override]
         """As the source counts."""
         return self._source.reopened

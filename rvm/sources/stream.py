@@ -52,7 +52,7 @@ class StreamSource(Source):
         self._seconds = (open_seconds, read_seconds)
         self._clock = clock or MonotonicClock()
         self._closed = False
-        self._damaged_before = 0
+        self._damaged_before = self._concealed_before = 0
         self._index = 0
         self._reader = self._opened()
         info = self._reader.info
@@ -62,8 +62,13 @@ class StreamSource(Source):
 
     @property
     def damaged(self) -> int:  # type: ignore[override]
-        """Packets skipped so far because they could not be decoded."""
+        """Packets skipped so far because they could not be decoded, and frames concealed."""
         return self._damaged_before + self._reader.damaged
+
+    @property
+    def concealed(self) -> int:  # type: ignore[override]
+        """Damaged frames so far that came out as the decoder patched them up."""
+        return self._concealed_before + self._reader.concealed
 
     def __iter__(self) -> Iterator[Frame]:
         while not self._closed:
@@ -94,7 +99,7 @@ class StreamSource(Source):
         )
 
     def _reopen(self) -> None:
-        self._damaged_before = self.damaged
+        self._damaged_before, self._concealed_before = self.damaged, self.concealed
         self._reader.close()
         for pause_seconds in back_off_seconds():
             self._clock.sleep_until(self._clock.now() + pause_seconds)

@@ -226,7 +226,8 @@ class TestGraphEngines:
         assert matte.alpha.min() == matte.alpha.max() == 112  # (1/2 + 3/8) * ... = 112.07
         assert matte.foreground_residual is not None
         assert matte.foreground_residual.shape == (32, 48, 3)  # half of 96x64, the frame enlarged
-        np.testing.assert_allclose(matte.foreground_residual, 0.25)
+        # One colour everywhere: person and place have the same. What the file gives is not asked.
+        np.testing.assert_allclose(matte.foreground_residual, 0, atol=1e-6)
 
     def test_values_that_are_no_numbers_do_not_last(
         self, engine_name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture

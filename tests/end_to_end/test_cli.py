@@ -6,12 +6,14 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import rvm
 from rvm.cli import main
-from rvm.errors import ModelError
+from rvm.errors import ModelError, OutputError
+from rvm.media.decode import VideoReader
 from tests.cli_runs import Run, numbers
 from tests.synth_clips import truncate, write_clip
 from tests.synth_models import mask_model, rvm_model
@@ -64,6 +66,44 @@ def test_several_inputs_go_into_a_folder_and_one_that_fails_does_not_stop_the_re
     assert (bad["input"], bad["exit_code"]) == ("bad.mp4", 3)
     assert (first["input"], last["input"]) == (str(talk), "walk.mov")
     assert "1 of 3 inputs failed" in outcome.err
+
+
+def test_a_folder_gets_a_file_named_after_its_input_and_a_number_is_for_frames(
+    run: Run, talk: Path, tmp_path: Path
+) -> None:
+    quick = ("-m", "fake", "--background", "none", "-q")
+    assert run("convert", talk, "-o", "a/b/", "--dry-run", *quick).code == 0
+    assert not (tmp_path / "a").exists()
+    assert run("convert", talk, "-o", "a/b/", *quick).code == 0
+    assert numbers(tmp_path / "a/b/talk.mp4") == list(range(12))
+    assert run("convert", talk, "-o", "frames/%02d.png", *quick).code == 0
+    assert len(list((tmp_path / "frames").iterdir())) == 12
+    assert run("convert", "frames/%02d.png", "-o", "back.mp4", "--fps", "12", *quick).code == 0
+    reader = VideoReader(tmp_path / "back.mp4")
+    assert reader.info.frame_rate == 12
+    reader.close()
+    (tmp_path / "frames/00.png").rename(tmp_path / "frames/first.png")
+    assert run("convert", "frames", "-o", "done/", *quick).code == 0
+    assert {p.name for p in (tmp_path / "done").iterdir()} == {
+        "first.png", *(f"{number:02}.png" for number in range(1, 12))
+    }  # fmt: skip
+    assert run("convert", "gone.mp4", "-o", "empty/", *quick).code == 3
+    assert not (tmp_path / "empty").exists()
+
+
+def test_python_does_not_write_over_the_background_either(talk: Path, tmp_path: Path) -> None:
+    behind = tmp_path / "behind.mp4"
+    write_clip(behind)
+    before = behind.read_bytes()
+    for layer in ("output", "matte", "foreground"):
+        outputs: dict[str, Any] = {layer: behind}
+        with pytest.raises(OutputError, match="this run reads that file"):
+            rvm.convert(talk, **outputs, background=str(behind), model="fake", overwrite=True)
+        with pytest.raises(OutputError, match="this run reads that file"):
+            rvm.convert(behind, **outputs, model="fake", overwrite=True)
+    with pytest.raises(OutputError, match="this run reads that file"):
+        rvm.live(talk, to=behind, background=str(behind), model="fake", overwrite=True, seconds=1)
+    assert behind.read_bytes() == before
 
 
 def test_live_plays_a_clip_at_its_pace_and_counts(run: Run, talk: Path) -> None:
@@ -238,6 +278,14 @@ def test_offline_means_no_download(run: Run, monkeypatch: pytest.MonkeyPatch) ->
         (("convert", "talk.mp4", "-o", "x.mp4", "-m", "text.onnx"), 4, "text.onnx is no ONNX file"),
         (("convert", "talk.mp4", "-o", "x.xyz"), 2, ".xyz is not a"),
         (("convert", "talk.mp4", "-o", "talk.mp4", "-y"), 2, "talk.mp4 is an input"),
+        (
+            ("convert", "talk.mp4", "-o", "there.mp4", "-y", "--background", "there.mp4"),
+            2,
+            "there.mp4 is the background",
+        ),
+        (("convert", "talk.mp4", "-o", "x.bmp", "--background", "transparent"), 2, "or .png"),
+        (("convert", "talk.mp4", "-o", "%d.jpg", "--background", "transparent"), 2, "or .png"),
+        (("convert", "talk.mp4", "a/talk.mp4", "-o", "x.mp4"), 2, "give a folder: x/"),
         (("convert", "talk.mp4", "a/talk.mp4", "-o", "out"), 2, "two results"),
         (("convert", "--config", "cal", "--print-config"), 2, "a preset that ships (call,"),
         (("convrt", "talk.mp4"), 2, 'Did you mean "convert"'),

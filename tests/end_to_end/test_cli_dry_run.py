@@ -29,6 +29,10 @@ def everything(folder: Path) -> list[str]:
         (("-o", "x.mp4", "--background", "gone.jpg"), 3),
         (("-o", "x.mp4", "--start", "99"), 3),
         (("-o", "x.jpg"), 2),
+        (("-o", "%d.jpg", "--background", "transparent"), 2),
+        (("-o", "new/folder/", "--codec", "nope"), 2),
+        (("-o", "new/folder/", "--matte", "there.mp4/"), 6),
+        (("-o", "new/" + 300 * "x" + "/"), 6),
         (("-o", "x.mp4", "--matte", "x.mp4"), 2),
         (("-o", "no/x.mp4"), 6),
         (("-o", "there.mp4"), 6),
@@ -45,22 +49,44 @@ def test_what_the_run_refuses_is_refused_in_the_same_words(
     assert planned.code == code
     assert "would write" not in planned.err
     assert run("convert", talk, *options, "-m", "fake").one_error() == planned.one_error()
+    assert everything(tmp_path) == before
     assert (tmp_path / "there.mp4").read_bytes() == b"precious"
 
 
-@pytest.mark.parametrize("output", ["x.mp4", "shots/", "shot_%03d.png", "there.mp4"])
+@pytest.mark.parametrize(
+    ("output", "written"),
+    [
+        ("x.mp4", "x.mp4"),
+        ("new/folder/", str(Path("new/folder/talk.mp4"))),
+        ("shot_%03d.png", "shot_%03d.png"),
+        ("there.mp4", "there.mp4"),
+    ],
+)
 def test_what_would_go_well_leaves_nothing_behind(
-    run: Run, talk: Path, tmp_path: Path, output: str
+    run: Run, talk: Path, tmp_path: Path, output: str, written: str
 ) -> None:
     (tmp_path / "there.mp4").write_bytes(b"precious")
     before = everything(tmp_path)
     outcome = run("convert", talk, "-o", output, "-y", "-m", "fake", "--dry-run", "--json")
     assert outcome.code == 0, outcome.err
     (plan,) = outcome.objects
-    assert (plan["input"], plan["outputs"], plan["frames_total"]) == (str(talk), [output], 12)
-    assert f"would write {output}" in outcome.err
+    assert (plan["input"], plan["outputs"], plan["frames_total"]) == (str(talk), [written], 12)
+    assert f"would write {written}" in outcome.err
     assert everything(tmp_path) == before
     assert (tmp_path / "there.mp4").read_bytes() == b"precious"
+
+
+def test_pictures_that_would_be_replaced_stay(run: Run, talk: Path, tmp_path: Path) -> None:
+    quick = ("-m", "fake", "--dry-run")
+    assert run("convert", talk, "-o", "shots/%02d.png", "-m", "fake").code == 0
+    before = everything(tmp_path)
+    kept = (tmp_path / "shots/03.png").read_bytes()
+    for inputs in (("shots",), ("shots", talk)):
+        assert run("convert", *inputs, "-o", "new/", *quick).code == 0
+    assert run("convert", talk, "-o", "shots/%02d.png", *quick).code == 6
+    assert run("convert", talk, "-o", "shots/%02d.png", "-y", *quick).code == 0
+    assert everything(tmp_path) == before
+    assert (tmp_path / "shots/03.png").read_bytes() == kept
 
 
 def test_of_several_inputs_each_is_checked_and_the_folder_is_not_made(

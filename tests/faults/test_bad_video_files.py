@@ -8,6 +8,7 @@ import random
 import subprocess
 import sys
 import threading
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ import numpy as np
 import pytest
 
 import rvm.media.open
-from rvm.errors import InputError, UsageError
+from rvm import convert
+from rvm.errors import InputError, LostFramesError, UsageError
 from rvm.media.decode import VideoReader
 from rvm.media.open import MAX_PIXELS
 from rvm.media.packets import MOST_DAMAGED_IN_A_ROW
@@ -217,6 +219,88 @@ def test_damaged_packets_are_skipped_and_counted(tmp_path: Path) -> None:
     assert frames[40].pts_seconds == pytest.approx(1.5, abs=1e-3)
 
 
+def scratched_clip(path: Path, *numbers: int, suffix: str = ".mp4", **changes: Any) -> None:
+    """60 frames of H.264 (a key frame every 20), bytes within some packets flipped."""
+    write_clip(path, clip(suffix=suffix, frames=60, gop=20, b_frames=0, **changes))
+    with av.open(str(path)) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+    noise, data = random.Random(5), bytearray(path.read_bytes())
+    for number in numbers:
+        start, size = packets[number].pos or 0, packets[number].size
+        for _ in range(30):
+            data[start + size // 3 + noise.randrange(size - size // 3)] ^= 0xFF
+    path.write_bytes(data)
+
+
+def counts(path: Path, **part: Any) -> tuple[int, int, int]:
+    """Frames, how many of the input were damaged, and how many of those were concealed."""
+    with VideoReader(path, **part) as reader:
+        return sum(1 for _ in reader), reader.damaged, reader.concealed
+
+
+def test_frames_that_the_decoder_conceals_are_kept_and_counted(tmp_path: Path) -> None:
+    path = tmp_path / "smeared.mp4"
+    scratched_clip(path, 25, 28)
+    assert counts(path) == (60, 2, 2)
+    assert counts(path, start_seconds=0.9) == (33, 1, 1)  # the first lies before the part
+    assert counts(path, end_seconds=0.8) == (24, 0, 0)
+
+
+def test_skipped_packets_are_not_counted_as_concealed_pictures_too(tmp_path: Path) -> None:
+    path = tmp_path / "scratched.mkv"
+    damaged_clip(path, first=40, count=5)
+    assert counts(path) == (115, 5, 0)
+
+
+def test_a_smeared_video_ends_with_code_7_and_one_note(tmp_path: Path) -> None:
+    path = tmp_path / "smeared.mp4"
+    scratched_clip(path, 25)
+    with pytest.raises(LostFramesError, match=r"1 damaged frame .*--max-loss 1") as caught:
+        convert(path, tmp_path / "out.mkv", model="fake", background="none")
+    report = caught.value.report
+    assert report is not None
+    assert (report.frames_out, report.damaged, report.concealed) == (60, 1, 1)
+    assert sum("patched up by the decoder" in note for note in report.notes) == 1
+    convert(path, tmp_path / "yes.mkv", model="fake", background="none", max_loss=1)
+
+
+OPEN = "keyint=24:min-keyint=24:scenecut=0:bframes=3:open-gop=1"
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".ts"])
+@pytest.mark.parametrize(
+    ("codec", "options"),
+    [
+        ("libx264", {"x264-params": OPEN}),
+        ("libx264", {"x264-params": "keyint=24:intra-refresh=1"}),
+        ("libx265", {"x265-params": f"log-level=none:{OPEN}"}),
+        ("mpeg2video", {"bf": "2", "g": "12"}),
+    ],
+)
+def test_pictures_that_lack_what_came_before_a_seek_are_not_damage(
+    tmp_path: Path, suffix: str, codec: str, options: dict[str, str]
+) -> None:
+    path = tmp_path / f"open{suffix}"
+    write_clip(
+        path, suffix=suffix, frames=72, codec=codec, rate=Fraction(25), b_frames=3,
+        time_base=Fraction(1, 25), options=tuple(options.items()),
+    )  # fmt: skip
+    for start in (0.0, 0.5, 0.96, 1.0, 1.3, 2.0):
+        frames, *damage = counts(path, start_seconds=start)
+        assert frames > 0
+        assert damage == [0, 0]
+
+
+def test_a_broadcast_that_begins_without_a_keyframe_is_not_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "tuned_in.ts"
+    write_clip(path, suffix=".ts", frames=72, gop=24, time_base=Fraction(1, 90000))
+    data = path.read_bytes()
+    path.write_bytes(data[len(data) // 6 // 188 * 188 :])
+    frames, *damage = counts(path)
+    assert 0 < frames < 72
+    assert damage == [0, 0]
+
+
 def test_too_many_damaged_packets_in_a_row_end_it(tmp_path: Path) -> None:
     path = tmp_path / "ruined.mkv"
     damaged_clip(path, first=30, count=80)
@@ -359,4 +443,6 @@ def test_each_bad_clip_is_refused_with_its_reason(name: str) -> None:
 def test_the_bad_clip_that_is_only_scratched() -> None:
     with VideoReader(shared_path("data/clips/bad_no_timescale.mp4")) as reader:
         count = sum(1 for _ in reader)
-        assert (count, reader.damaged) == (170, 12)
+        # What refers to a skipped picture is made up by the decoder, and so counted, too.
+        assert (count, reader.damaged - reader.concealed) == (170, 12)
+        assert 0 < reader.concealed < 60

@@ -200,7 +200,7 @@ def test_the_input_is_never_the_output(through: str, tmp_path: Path) -> None:
         target = tmp_path / "hard.mp4"
         target.hardlink_to(source)
     before = source.read_bytes()
-    with pytest.raises(OutputError, match="this is the input itself"):
+    with pytest.raises(OutputError, match="this run reads that file"):
         open_sinks(target, info=info_of(shot(), original=source), overwrite=True)
     assert source.read_bytes() == before
 

@@ -41,8 +41,13 @@ def test_auto_goes_by_extension_transparency_and_depth(
         ("x264", "webm", False, r"x264 does not go into \.webm; use \.mp4"),
         ("ffv1", "mp4", False, r"use \.mkv"),
         ("divx", "mp4", False, "unknown codec 'divx'; choose from auto, x264"),
-        ("auto", "avi", False, r"\.avi is not a video file I can write; use one of \.mp4"),
-        ("auto", "", False, "not a video file I can write"),
+        (
+            "auto",
+            "avi",
+            False,
+            r"\.avi is not a video file or picture I can write; use one of \.mp4",
+        ),
+        ("auto", "", False, "not a video file or picture I can write"),
         ("auto", "", False, r"^a name without a suffix is.*or end it in a slash for a folder"),
     ],
 )

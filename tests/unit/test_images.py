@@ -14,6 +14,7 @@ from rvm.colour.rgb import to_display, to_srgb8
 from rvm.errors import OutputError, OutputExistsError, UsageError
 from rvm.frame import ColourTags
 from rvm.media.stills import still_bytes
+from rvm.sinks import open_sinks
 from rvm.sinks.images import ImagesSink, is_images
 from rvm.sinks.matte_file import MatteFileSink
 from tests.composites import Shot, composite, composites, info_of, shot
@@ -137,6 +138,100 @@ def test_a_longer_sequence_of_before_leaves_no_tail(tmp_path: Path) -> None:
     (tmp_path / "s_mine.png").write_bytes(b"mine")
     run(f"{tmp_path}/s%02d.png", shot(count=2), overwrite=True)
     assert names(tmp_path) == ["s00.png", "s01.png", "s_mine.png"]
+
+
+def test_overwriting_leaves_pictures_that_the_pattern_does_not_write(tmp_path: Path) -> None:
+    mine = ["7.png", "123.png", "2024.png", "holiday.png", "000000.jpg", "0000002.png"]
+    for name in mine:
+        (tmp_path / name).write_bytes(name.encode())
+    run(f"{tmp_path}/", shot(count=2))
+    sink = run(f"{tmp_path}/", shot(count=1), overwrite=True)
+    assert names(tmp_path) == sorted([*mine, "000000.png"])
+    assert all((tmp_path / name).read_bytes() == name.encode() for name in mine)
+    assert sink.notes == (f"{tmp_path}: removed the rest of a longer sequence: 000001.png",)
+
+
+def test_a_picture_beyond_a_gap_is_of_no_earlier_sequence_and_is_named(tmp_path: Path) -> None:
+    for number in (0, 1, 2, 2024, 2025):
+        (tmp_path / f"{number}.png").write_bytes(b"mine")
+    sink = run(f"{tmp_path}/%d.png", shot(count=2), overwrite=True)
+    assert names(tmp_path) == ["0.png", "1.png", "2024.png", "2025.png"]
+    removed, left = sink.notes
+    assert removed.endswith("removed the rest of a longer sequence: 2.png")
+    assert left.endswith("were left: 2024.png to 2025.png")
+
+
+def test_what_appears_while_a_sequence_is_written_is_left(tmp_path: Path) -> None:
+    run(f"{tmp_path}/%d.png", shot(count=2))
+    sink = ImagesSink(f"{tmp_path}/%d.png", info=info_of(shot()), overwrite=True)
+    (tmp_path / "2.png").write_bytes(b"mine")
+    sink.write(composite(shot(), 0))
+    sink.close()
+    assert names(tmp_path) == ["0.png", "2.png"]
+    assert (tmp_path / "2.png").read_bytes() == b"mine"
+
+
+def test_two_sequences_of_one_run_do_not_replace_each_other(tmp_path: Path) -> None:
+    sink = open_sinks(
+        f"{tmp_path}/s/%06d.png", f"{tmp_path}/s/", info=info_of(shot()), overwrite=True
+    )
+    sink.write(composite(shot(), 0))
+    with pytest.raises(OutputExistsError, match=r"000000\.png appeared meanwhile.*s\.part2"):
+        sink.close()
+    assert read(tmp_path / "s/000000.png").shape == (64, 96, 3)
+    assert read(tmp_path / "s.part2/000000.png").shape == (64, 96)
+
+
+@pytest.mark.parametrize("through", ["itself", "a symlink"])
+def test_what_the_run_reads_is_not_overwritten(through: str, tmp_path: Path) -> None:
+    read = tmp_path / "in.png"
+    read.write_bytes(b"mine")
+    if through == "itself":
+        read = read.rename(tmp_path / "0003.png")
+    else:
+        (tmp_path / "0003.png").symlink_to(read)
+    with pytest.raises(OutputError, match=r"0003\.png: this run reads that file"):
+        run(f"{tmp_path}/%04d.png", shot(), info=info_of(shot(), files=(read,)), overwrite=True)
+    assert read.read_bytes() == b"mine"
+    run(f"{tmp_path}/%03d.png", shot(), info=info_of(shot(), files=(read,)), overwrite=True)
+
+
+def test_pictures_keep_their_names_where_they_are_unique(tmp_path: Path) -> None:
+    photos = ("IMG_1.JPG", "b.bmp", "c.webp")
+    info = info_of(shot(), picture_names=photos)
+    run(f"{tmp_path}/a/", shot(count=3), info=info)
+    assert names(tmp_path / "a") == ["IMG_1.JPG", "b.png", "c.webp"]
+    assert read(tmp_path / "a/IMG_1.JPG").shape == (64, 96, 3)
+    run(f"{tmp_path}/t/", shot(count=3, transparent=True), info=info, alpha=True)
+    assert names(tmp_path / "t") == ["IMG_1.png", "b.png", "c.webp"]
+    assert read(tmp_path / "t/IMG_1.png").shape == (64, 96, 4)
+    matte = MatteFileSink(f"{tmp_path}/m/", info=info)
+    for item in composites(shot(count=3)):
+        matte.write(item)
+    matte.close()
+    assert names(tmp_path / "m") == ["IMG_1.png", "b.png", "c.png"]
+    twice = info_of(shot(), picture_names=("a.bmp", "A.png"))
+    sink = run(f"{tmp_path}/n/", shot(count=2), info=twice)
+    assert names(tmp_path / "n") == ["000000.png", "000001.png"]
+    assert "numbered" in sink.notes[0]
+
+
+def test_pictures_that_keep_their_names_replace_only_those(tmp_path: Path) -> None:
+    for name in ("a.png", "other.png"):
+        (tmp_path / name).write_bytes(b"mine")
+    info = info_of(shot(), picture_names=("a.png", "b.png"))
+    with pytest.raises(OutputExistsError, match=r"a\.png exists"):
+        run(f"{tmp_path}/", shot(count=2), info=info)
+    run(f"{tmp_path}/", shot(count=2), info=info, overwrite=True)
+    assert names(tmp_path) == ["a.png", "b.png", "other.png"]
+    assert (tmp_path / "other.png").read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a_%04d.jpeg"])
+def test_transparency_goes_only_where_it_is_kept(name: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"jpe?g cannot hold transparency.*\.mov.*\.png"):
+        open_sinks(tmp_path / name, info=info_of(shot(), frame_count=1), transparent=True)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_any_picture_in_the_way_is_refused(tmp_path: Path) -> None:

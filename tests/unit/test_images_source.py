@@ -96,6 +96,8 @@ def test_folder_in_natural_order(tmp_path: Path) -> None:
         frames = list(source)
         assert source.info.frame_count == 4
         assert source.info.duration_seconds == pytest.approx(0.32)
+        assert source.info.picture_names == tuple(names)
+        assert source.info.files == tuple(tmp_path / name for name in names)
     assert [int(frame.planes[0][0, 0, 0]) for frame in frames] == [1, 9, 10, 100]
     assert [frame.pts_seconds for frame in frames] == pytest.approx([0, 0.08, 0.16, 0.24])
 
@@ -104,6 +106,7 @@ def test_one_image_is_held(tmp_path: Path) -> None:
     path = save(tmp_path / "a.png", picture())
     with ImagesSource(path, fps=24, hold_seconds=0.5) as source:
         assert [frame.pts for frame in source] == list(range(12))
+        assert source.info.picture_names == ()
         assert source.info.frame_count == 12
 
 

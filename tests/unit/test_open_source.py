@@ -152,3 +152,36 @@ def test_a_camera_that_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
         assert list(source) == []
     with open_source("rtsp://me:pw@h/x", live=True, open_devices=False) as source:
         assert source.info.name == "rtsp://***@h/x"
+
+
+def test_a_video_keeps_its_own_times_and_a_note_says_so(movie: Path) -> None:
+    with open_source(movie, fps=12) as source:
+        assert source.info.frame_rate == 30
+        assert "keeps its own times" in source.info.notes[-1]
+    with open_source(movie) as source:
+        assert source.info.notes == ()
+        assert source.info.files == (movie,)
+
+
+def test_a_numbered_name_is_every_picture_called_so(tmp_path: Path) -> None:
+    for name in ("f1.png", "f9.png", "f10.png", "f02.png", "fx.png", "f3.jpg"):
+        cv2.imwrite(str(tmp_path / name), np.zeros((4, 6, 3), np.uint8))
+    for pattern, names in (
+        ("f%d.png", ("f1.png", "f9.png", "f10.png")),
+        ("f%02d.png", ("f02.png", "f10.png")),
+    ):
+        with open_source(tmp_path / pattern, fps=5) as source:
+            assert source.info.picture_names == names
+            assert source.info.frame_rate == 5
+    with pytest.raises(InputError, match="has such a name"):
+        open_source(tmp_path / "g%d.png")
+    (tmp_path / "f1.png").rename(tmp_path / "f%d.png")
+    with open_source(tmp_path / "f%d.png") as source:
+        assert source.info.picture_names == ("f%d.png",)
+
+
+@pytest.mark.parametrize("fps", [0, -1, float("nan"), float("inf")])
+def test_frames_a_second_that_make_no_sense(fps: float, tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "1.png"), np.zeros((4, 6, 3), np.uint8))
+    with pytest.raises(UsageError, match="above 0"):
+        open_source(tmp_path, fps=fps)

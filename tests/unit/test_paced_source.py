@@ -82,6 +82,6 @@ def test_close_wakes_a_waiting_consumer() -> None:
 
 def test_counters_are_those_of_the_source(tmp_path: Path) -> None:
     inner = SyntheticSource(1)
-    inner.damaged, inner.reopened = 3, 2
+    inner.damaged, inner.concealed, inner.reopened = 3, 1, 2
     paced = PacedSource(inner)
-    assert (paced.damaged, paced.reopened) == (3, 2)
+    assert (paced.damaged, paced.concealed, paced.reopened) == (3, 1, 2)

@@ -12,6 +12,7 @@ import pytest
 
 from rvm.frame import Composite, Matte
 from rvm.media.decode import VideoReader
+from rvm.sinks.clipping import cue_seconds
 from rvm.sinks.encoded import Encoding
 from rvm.sinks.passthrough import Passthrough
 from rvm.sinks.video_file import VideoFileSink
@@ -25,12 +26,20 @@ MILLISECOND = Fraction(1, 1000)
 
 
 def convert(
-    source: Path, target: Path, *, frames: int | None = None, keep_audio: bool = True, **part: Any
+    source: Path,
+    target: Path,
+    *,
+    frames: int | None = None,
+    keep_audio: bool = True,
+    alpha: bool = False,
+    **part: Any,
 ) -> VideoFileSink:
     """Every frame of `source`, untouched, into `target`."""
     encoding = LOSSLESS if target.suffix != ".webm" else Encoding(preset="8")
     with VideoReader(source, **part) as reader:
-        sink = VideoFileSink(target, info=reader.info, encoding=encoding, keep_audio=keep_audio)
+        sink = VideoFileSink(
+            target, info=reader.info, encoding=encoding, alpha=alpha, keep_audio=keep_audio
+        )
         for number, frame in enumerate(reader):
             if number == frames:
                 break
@@ -93,6 +102,8 @@ def test_sound_can_be_left_out(talk: Path, tmp_path: Path) -> None:
 def test_sound_that_the_container_cannot_hold_is_named(talk: Path, tmp_path: Path) -> None:
     sink = convert(talk, tmp_path / "out.webm")
     assert sink.notes == ("sound stream 1 (aac) left out: .webm cannot hold it; .mp4 can",)
+    sink = convert(talk, tmp_path / "cutout.webm", frames=2, alpha=True)
+    assert sink.notes == ("sound stream 1 (aac) left out: .webm cannot hold it; .mov can",)
 
 
 @pytest.mark.parametrize(("start", "end"), [(0.5, None), (0.513, 1.2), (0.0, 0.8)])
@@ -269,6 +280,93 @@ def test_chapters_move_with_the_start(tmp_path: Path) -> None:
     with av.open(str(tmp_path / "out.mkv")) as container:
         starts = [c["start"] * (c["time_base"] or 1) for c in container.chapters()]
         assert [round(float(start), 3) for start in starts] == [0, 0.4]
+
+
+def cues_of(path: Path, index: int = 0) -> list[tuple[bytes, float, float]]:
+    """(words, from, to) of every cue that is not empty, in seconds."""
+    found = []
+    with av.open(str(path)) as container:
+        for packet in container.demux(container.streams.subtitles[index]):
+            words = bytes(packet).lstrip(b"\0")
+            if packet.size and words and packet.pts is not None:
+                begin, length = packet.pts * packet.time_base, cue_seconds(packet)
+                found.append((words, round(float(begin), 3), round(float(begin + length), 3)))
+    return found
+
+
+def chapters_of(path: Path) -> list[tuple[str, float, float]]:
+    """(title, from, to) of every chapter, in seconds."""
+    found = []
+    with av.open(str(path)) as container:
+        for chapter in container.chapters():
+            time_base = chapter["time_base"] or Fraction(1)
+            begin, end = float(chapter["start"] * time_base), float(chapter["end"] * time_base)
+            found.append((chapter["metadata"]["title"], round(begin, 3), round(end, 3)))
+    return found
+
+
+def seconds_of(path: Path) -> float:
+    with av.open(str(path)) as container:
+        return (container.duration or 0) / av.time_base
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "cues", "chapters"),
+    [
+        (0.0, 0.3, [(b"line 0", 0, 0.3)], [("Out", 0, 0.3)]),
+        (0.2, 1.2, [(b"line 0", 0, 0.3), (b"line 1", 0.8, 1)], [("Out", 0, 0.8), ("Back", 0.8, 1)]),
+        (0.5, 1.0, [], [("Out", 0, 0.5)]),
+        (1.2, None, [(b"line 1", 0, 0.3)], [("Back", 0, 0.8)]),
+    ],
+)
+def test_subtitles_and_chapters_are_cut_to_the_part(
+    tmp_path: Path,
+    start: float,
+    end: float | None,
+    cues: list[tuple[bytes, float, float]],
+    chapters: list[tuple[str, float, float]],
+) -> None:
+    rich(tmp_path / "film.mkv")
+    out = tmp_path / "out.mkv"
+    convert(tmp_path / "film.mkv", out, start_seconds=start, end_seconds=end)
+    assert cues_of(out) == cues
+    assert chapters_of(out) == chapters
+    assert seconds_of(out) == pytest.approx((end or 2.0) - start, abs=0.05)
+    convert(tmp_path / "film.mkv", tmp_path / "out.mov", start_seconds=start, end_seconds=end)
+    assert chapters_of(tmp_path / "out.mov") == chapters
+    assert seconds_of(tmp_path / "out.mov") == pytest.approx((end or 2.0) - start, abs=0.05)
+
+
+def test_real_subtitles_in_mp4_end_with_the_part(tmp_path: Path) -> None:
+    source = shared_path("data/clips/fmt_two_video_two_audio.mp4")
+    out = tmp_path / "out.mp4"
+    convert(source, out, end_seconds=1.0)
+    assert [cue[1:] for cue in cues_of(out)] == [(0.21, 1.0)]
+    assert seconds_of(out) == pytest.approx(1.0, abs=0.05)
+    convert(source, out.with_name("later.mp4"), start_seconds=8.0, end_seconds=9.0)
+    assert [cue[1:] for cue in cues_of(out.with_name("later.mp4"), 1)] == [(0, 0.35), (0.35, 1.0)]
+
+
+def test_a_cue_from_before_the_last_keyframe_is_on_screen_at_the_start(tmp_path: Path) -> None:
+    source = tmp_path / "long.mkv"
+    with av.open(str(source), "w") as container:
+        video: Any = container.add_stream("libx264", rate=10, width=64, height=64)
+        video.codec_context.gop_size = 10
+        words: Any = container.add_mux_stream("subrip")
+        words.time_base = Fraction(1, 1000)
+        container.start_encoding()
+        packet = av.Packet(b"still here")
+        packet.stream, packet.time_base = words, Fraction(1, 1000)
+        packet.pts = packet.dts = 500
+        packet.duration = 7000
+        container.mux(packet)
+        for index in range(80):
+            frame = av.VideoFrame(64, 64, "yuv420p")
+            frame.pts, frame.time_base = index, Fraction(1, 10)
+            container.mux(video.encode(frame))
+        container.mux(video.encode())
+    convert(source, tmp_path / "out.mkv", start_seconds=6.0)
+    assert cues_of(tmp_path / "out.mkv") == [(b"still here", 0, 1.5)]
 
 
 def test_rotation_is_applied_and_not_written_again(tmp_path: Path) -> None:

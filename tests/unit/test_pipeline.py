@@ -296,6 +296,20 @@ def test_damaged_frames_are_an_error_unless_allowed() -> None:
     assert run(damaged(), Notes(), limits=Limits(max_loss=2)).damaged == 2
 
 
+def test_concealed_frames_are_damaged_ones_and_noted_once() -> None:
+    def concealed() -> Numbers:
+        source = Numbers(10)
+        source.damaged, source.concealed = 3, 1
+        return source
+
+    words = r"3 damaged frames \(2 skipped, 1 concealed by the decoder, 10 written\).*--max-loss 3"
+    with pytest.raises(LostFramesError, match=words):
+        run(concealed(), Notes())
+    report = run(concealed(), Notes(), limits=Limits(max_loss=3))
+    assert (report.damaged, report.concealed) == (3, 1)
+    assert len([note for note in report.notes if "1 frame; the picture can stay" in note]) == 1
+
+
 def test_progress_is_told() -> None:
     seen: list[Progress] = []
     sink = Notes(lambda index: time.sleep(0.02))

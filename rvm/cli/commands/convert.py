@@ -1,4 +1,4 @@
-"""`rvm convert`: a video, picture or folder of pictures, from start to end."""
+"""`rvm convert`: a video, picture or sequence of pictures, from start to end."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ def convert_command(
     """Replace the background of a video, with sound, timing and colours kept.
 
     Args:
-        inputs: videos, pictures or folders of pictures.
-        output: the result; by its suffix .mp4 .mov .mkv .webm, or a picture. A folder where there
-            are several inputs.
-        matte: write the matte; .mkv is lossless 8-bit gray.
-        foreground: write the person's own colours on black.
+        inputs: videos, pictures, folders of pictures, or numbered pictures (shot_%04d.png).
+        output: the result; by its suffix .mp4 .mov .mkv .webm, or a picture. FOLDER/ gets files
+            named after the inputs, FOLDER/%06d.png a numbered picture for each frame.
+        matte: write the matte, likewise; .mkv is lossless 8-bit gray.
+        foreground: write the person's own colours on black, likewise.
     """
     with talk.console(running.progress) as console:
         resolved = resolve(ConvertSettings, given(options), config=running.config)
@@ -45,7 +45,9 @@ def convert_command(
             return show_settings("convert", resolved, console, json=talk.json)
         if not inputs:
             raise UsageError("no INPUT was given; see rvm convert --help")
-        context = convert_context(inputs, output, matte, foreground, resolved.settings)
+        context = convert_context(
+            inputs, output, matte, foreground, resolved.settings, resolved.files
+        )
         note_idle_options(resolved, console)
         if running.dry_run:
             return plan_convert(context, console, json=talk.json)

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
+import cv2
 import numpy as np
 
 from rvm.errors import UsageError
 from rvm.frame import Matte
 from rvm.matting.contracts.base import Array, Contract, Ports
 from rvm.matting.focus import FAR_SHARE, FINEST, MIDDLE_SHARE, FocusRule
-from rvm.matting.guide import guided_coefficients
+from rvm.matting.guide import guided_coefficients, mean_of_cells
 from rvm.matting.picture import write_picture
+from rvm.matting.pure_colour import colour_residual
 from rvm.matting.refine import Scratch, finite, guided_alpha, luma_guide, match_luma
 from rvm.matting.reuse import Coefficients
 
@@ -34,7 +36,8 @@ class CompactContract(Contract):
     """Our own compact network without its full-size part.
 
     `src_small` [1,3,h,w] RGB 0..1 and `r1i`..`r4i` -> `alpha_scale`, `alpha_offset` [1,1,h,w] (see
-    `rvm.matting.refine`), `fgr_residual` [1,3,h',w'], `r1o`..`r4o`.
+    `rvm.matting.refine`), `pha` [1,1,h,w] coarse alpha, `r1o`..`r4o`. The colour that files give
+    besides is not asked for: `rvm.matting.pure_colour` knows it better.
     """
 
     name = "rvm-compact-core"
@@ -42,7 +45,7 @@ class CompactContract(Contract):
     first_looks = FIRST_LOOKS
     state_inputs = ("r1i", "r2i", "r3i", "r4i")
     state_outputs = ("r1o", "r2o", "r3o", "r4o")
-    outputs: tuple[str, ...] = ("alpha_scale", "alpha_offset", "fgr_residual")
+    outputs: tuple[str, ...] = ("alpha_scale", "alpha_offset", "pha")
     default_multiple: ClassVar[int] = 32
     default_long_side: ClassVar[int] = 512
 
@@ -122,6 +125,13 @@ class CompactContract(Contract):
         scale, offset = outputs["alpha_scale"][0, 0], outputs["alpha_offset"][0, 0]
         return np.array(scale, np.float32), np.array(offset, np.float32)
 
+    def half_size_alpha(self, outputs: Mapping[str, Array]) -> FloatImage:
+        """Coarse alpha 0..1 [h/2,w/2], finite."""
+        alpha = np.clip(finite(np.asarray(outputs["pha"][0, 0], np.float32)), 0, 1)
+        height, width = alpha.shape
+        half = cv2.resize(alpha, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
+        return np.asarray(half, np.float32)
+
     def interpret(
         self, frame: Frame, feeds: Mapping[str, Array], outputs: Mapping[str, Array]
     ) -> tuple[Matte, Coefficients]:
@@ -130,9 +140,8 @@ class CompactContract(Contract):
         scale, offset = self.coefficients(picture, outputs)
         guide = luma_guide(frame)
         offset = match_luma(guide, frame, picture, scale, offset)
+        residual = colour_residual(picture, self.half_size_alpha(outputs))
         alpha = guided_alpha(guide, scale, offset, self._scratch)
-        residual = outputs["fgr_residual"][0].transpose(1, 2, 0)
-        residual = finite(np.array(residual, np.float32, order="C"))
         return Matte(alpha, residual), Coefficients(scale, offset, residual)
 
 
@@ -143,13 +152,17 @@ class LeanContract(CompactContract):
     """
 
     name = "rvm-compact-lean"
-    outputs = ("matte_planes", "fgr_residual")
+    outputs = ("matte_planes",)
 
     def coefficients(
         self, picture: Array, outputs: Mapping[str, Array]
     ) -> tuple[FloatImage, FloatImage]:
         """See `CompactContract.coefficients`."""
         return guided_coefficients(picture, finite(outputs["matte_planes"][0]))
+
+    def half_size_alpha(self, outputs: Mapping[str, Array]) -> FloatImage:
+        """See `CompactContract.half_size_alpha`."""
+        return mean_of_cells(finite(outputs["matte_planes"][0]))
 
 
 def compact_size(
