@@ -37,7 +37,8 @@ def convert_command(
         output: the result; by its suffix .mp4 .mov .mkv .webm, or a picture. FOLDER/ gets files
             named after the inputs, FOLDER/%06d.png a numbered picture for each frame.
         matte: write the matte, likewise; .mkv is lossless 8-bit gray.
-        foreground: write the person's own colours on black, likewise.
+        foreground: write the person's own colours, likewise: a fill to be multiplied with the
+            matte. They go on for some pixels beyond the person; farther off it is black.
     """
     with talk.console(running.progress) as console:
         resolved = resolve(ConvertSettings, given(options), config=running.config)
