@@ -1,10 +1,10 @@
 """Leave blocks of a compact network out, and set its last layer anew.
 
-    RVM_TRAIN_DATA=DIR python tools/prune.py models/compact-quality.onnx --depths 1 2 4 4 \\
-        --cache CACHE --extra EXTRA --out pruned.safetensors
+    RVM_TRAIN_DATA=DIR python tools/prune.py models/compact-quality.onnx --depths 2 2 4 4 \\
+        --detail 0 2 2 1 --cache CACHE --extra EXTRA --out pruned.safetensors
 
-What may go `tools/layer_use.py` tells. The blocks left out are the last ones at each scale; without
---corrections and --decoder-corrections none of those stays.
+What may go `tools/layer_use.py` tells. The blocks left out are the last ones at each scale; of a
+kind that is not named none stays.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from rvm.training.sampling import Mixture, Sampler
 SIZES = ((352, 192), (448, 256), (512, 288))
 CLIPS, FRAMES = 150, 2
 SEED = 91
+KINDS = ("depths", "detail", "corrections", "decoder_corrections")
 
 
 def clips(sampler: Sampler) -> Iterator[Tensor]:
@@ -41,8 +42,10 @@ def main() -> None:
     """Parse the command line, prune, write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("weights", type=Path, help=".safetensors, or .onnx in floating point")
-    for name in ("depths", "corrections", "decoder-corrections"):
-        parser.add_argument(f"--{name}", type=int, nargs=4, default=[0] * 4, metavar="N")
+    for name in KINDS:
+        parser.add_argument(
+            f"--{name.replace('_', '-')}", type=int, nargs=4, default=[0] * 4, metavar="N"
+        )
     parser.add_argument("--data", type=Path, default=os.environ.get("RVM_TRAIN_DATA"))
     parser.add_argument("--cache", type=Path, required=True)
     parser.add_argument("--extra", type=Path)
@@ -51,14 +54,8 @@ def main() -> None:
     if args.data is None:
         parser.error("name the data root with --data or RVM_TRAIN_DATA")
     whole = load_weights(args.weights)
-    config = replace(
-        whole.config,
-        depths=tuple(args.depths),
-        detail=(0, 0, 0, 0),
-        corrections=tuple(args.corrections),
-        decoder_corrections=tuple(args.decoder_corrections),
-    )
-    network = pruned(whole, config)
+    kept = {kind: tuple(getattr(args, kind)) for kind in KINDS}
+    network = pruned(whole, replace(whole.config, **kept))
     material = Material(Path(args.data), args.cache, extra=args.extra)
     fit_output(network, whole, clips(Sampler(material, Mixture())))
     save_weights(network, args.out)
