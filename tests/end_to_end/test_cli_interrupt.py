@@ -13,8 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from rvm.media.decode import VideoReader
-from rvm.sources.synthetic import read_number
+from tests.cli_runs import numbers
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 
@@ -55,14 +54,6 @@ def wait_for(process: subprocess.Popen[str], wanted: Callable[[str], bool]) -> N
 def has_frames(line: str) -> bool:
     event = json.loads(line)
     return bool(event["event"] == "progress" and event["frames_done"] >= 5)
-
-
-def numbers(path: Path) -> list[int]:
-    reader = VideoReader(path)
-    try:
-        return [read_number(frame) for frame in reader]
-    finally:
-        reader.close()
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
