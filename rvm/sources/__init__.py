@@ -54,8 +54,8 @@ def open_source(
             `synthetic:` (see `parse_synthetic`), and if live also a camera (its number or
             /dev/videoN) or a network camera (`rtsp://`, `http://`).
         live: frames come at their own pace; a file is played as if it were a camera.
-        start_seconds, duration_seconds: the part of a video file to read; for a single image,
-            how long to show it.
+        start_seconds, duration_seconds: the part of a video file or of several images to read;
+            for a single image, how long to show it.
         width, height: what to ask a camera for.
         fps: frames a second: asked of a camera, given to images. A video keeps its own times,
             which a note says where frames must not be lost.
@@ -84,7 +84,10 @@ def open_source(
         source = _open("synthetic", **parse_synthetic(text))
     elif kind == "images":
         rate = 30 if fps is None else fps
-        source = _open("images", text, fps=rate, hold_seconds=duration_seconds, loop=loop)
+        source = _open(
+            "images", text, fps=rate, start_seconds=start_seconds,
+            duration_seconds=duration_seconds, loop=loop,
+        )  # fmt: skip
         fps = None
     else:
         source = _open(

@@ -86,7 +86,7 @@ def numbered_files(path: Path) -> list[Path] | None:
 
 
 class ImagesSource(Source):
-    """Images shown one after the other at `fps`; a single one is repeated for `hold_seconds`.
+    """Images shown one after the other at `fps`, or a part of them; a single one is held.
 
     Frames are `rgb24` or `rgb48`, sRGB; frame i has pts i in units of 1/fps.
 
@@ -94,13 +94,15 @@ class ImagesSource(Source):
         path: an image, a folder of images (natural order), or a numbered name (`shot_%04d.png`):
             all images that are called so, in the order of their numbers.
         fps: frames a second.
-        hold_seconds: how long a single image is shown; None shows it for one frame.
+        start_seconds: of several images, those from this moment on.
+        duration_seconds: of several images, those of so long; how long a single one is shown. None
+            is all of them, and one frame of a single one.
         loop: start over at the end, for ever.
 
     Raises:
         InputError: nothing to read, or the first image cannot be read; from the iterator, if a
             later one cannot.
-        UsageError: `fps` or `hold_seconds` is not positive.
+        UsageError: `fps` or `duration_seconds` is not positive, or there is no such part.
     """
 
     def __init__(
@@ -108,19 +110,26 @@ class ImagesSource(Source):
         path: str | os.PathLike[str],
         *,
         fps: Fraction | float = DEFAULT_FPS,
-        hold_seconds: float | None = None,
+        start_seconds: float = 0.0,
+        duration_seconds: float | None = None,
         loop: bool = False,
     ) -> None:
-        if not 0 < fps < math.inf or (hold_seconds is not None and hold_seconds <= 0):
-            raise UsageError(
-                f"frames a second ({fps}) and seconds ({hold_seconds}) must be above 0"
-            )
+        for value in (fps, duration_seconds):
+            if value is not None and not 0 < value < math.inf:
+                raise UsageError(
+                    f"frames a second ({fps}) and seconds ({duration_seconds}) must be above 0"
+                )
         path = Path(path)
-        self._files = _files_of(path)
+        files = _files_of(path)
         self._rate = Fraction(fps).limit_denominator(1001)
         self._repeats = 1
-        if len(self._files) == 1 and hold_seconds is not None:
-            self._repeats = max(1, round(hold_seconds * self._rate))
+        if len(files) == 1 and duration_seconds is not None:
+            self._repeats = max(1, round(duration_seconds * self._rate))
+            duration_seconds = None
+        self._files = _part(files, self._rate, start_seconds, duration_seconds)
+        if not self._files:
+            whole = f"{float(len(files) / self._rate):.2f} seconds"
+            raise UsageError(f"{path}: no picture from second {start_seconds:g} on; it has {whole}")
         self._loop = loop
         self._closed = threading.Event()
         self._first, notes = read_image(self._files[0])
@@ -179,6 +188,19 @@ def _files_of(path: Path) -> list[Path]:
     if path.is_dir():
         return image_files(path)
     return numbered_files(path) or [path]
+
+
+def _part(
+    files: list[Path], rate: Fraction, start_seconds: float, duration_seconds: float | None
+) -> list[Path]:
+    """Those whose time, counted from the first, lies in [start, start + duration)."""
+    if start_seconds < 0 or not math.isfinite(start_seconds):
+        raise UsageError(f"start must be 0 or more seconds, not {start_seconds}")
+    start = Fraction(str(start_seconds))
+    if duration_seconds is None:
+        return files[math.ceil(start * rate) :]
+    end = start + Fraction(str(duration_seconds))
+    return files[math.ceil(start * rate) : math.ceil(end * rate)]
 
 
 def _listed(folder: Path) -> list[Path]:

@@ -104,10 +104,30 @@ def test_folder_in_natural_order(tmp_path: Path) -> None:
 
 def test_one_image_is_held(tmp_path: Path) -> None:
     path = save(tmp_path / "a.png", picture())
-    with ImagesSource(path, fps=24, hold_seconds=0.5) as source:
+    with ImagesSource(path, fps=24, duration_seconds=0.5) as source:
         assert [frame.pts for frame in source] == list(range(12))
         assert source.info.picture_names == ()
         assert source.info.frame_count == 12
+
+
+@pytest.mark.parametrize(
+    ("start", "duration", "kept"),
+    [(0.2, None, [3, 4, 5]), (0.0, 0.2, [1, 2]), (0.1, 0.3, [2, 3, 4]), (0.15, 0.1, [3])],
+)
+def test_a_part_of_several_images(
+    start: float, duration: float | None, kept: list[int], tmp_path: Path
+) -> None:
+    for number in range(1, 6):
+        save(tmp_path / f"{number}.png", np.full((4, 6, 3), number, np.uint8))
+    with ImagesSource(tmp_path, fps=10, start_seconds=start, duration_seconds=duration) as source:
+        assert source.info.frame_count == len(kept)
+        frames = list(source)
+    assert [int(frame.planes[0][0, 0, 0]) for frame in frames] == kept
+    assert [frame.pts for frame in frames] == list(range(len(kept)))
+    with pytest.raises(UsageError, match=r"it has 0\.50 seconds"):
+        ImagesSource(tmp_path, fps=10, start_seconds=0.5)
+    with pytest.raises(UsageError, match=r"it has 0\.03 seconds"):  # a single one
+        ImagesSource(tmp_path / "1.png", start_seconds=1)
 
 
 def test_loop(tmp_path: Path) -> None:
@@ -152,6 +172,7 @@ def test_missing_and_empty(tmp_path: Path) -> None:
 
 def test_wrong_times(tmp_path: Path) -> None:
     path = save(tmp_path / "a.png", picture())
-    for wrong in ({"fps": 0}, {"fps": -1}, {"hold_seconds": 0}):
+    times = ("fps", "duration_seconds")
+    for wrong in [{name: value} for name in times for value in (0, -1, float("inf"))]:
         with pytest.raises(UsageError):
             ImagesSource(path, **wrong)  # type: ignore[arg-type]
