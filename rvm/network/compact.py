@@ -8,7 +8,9 @@ pixel, straight from the Y plane:
     alpha      = clamp(up(alpha_scale) * Y + up(alpha_offset), 0, 1)
     foreground = clamp(frame + up(fgr_residual), 0, 1)
 
-``up`` is bilinear with half-pixel centres, Y is full-range BT.709 luma 0..1 (:data:`LUMA`).
+``up`` is bilinear with half-pixel centres, Y is full-range BT.709 luma 0..1 (:data:`LUMA`). The
+foreground is for training and for other programs; our engines have better colours for mixed pixels
+(:mod:`rvm.matting.pure_colour`).
 
 Layout, for a small frame h x w (written from our own measurements, trained from random weights):
 
