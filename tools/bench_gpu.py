@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -36,9 +35,11 @@ def main(words: list[str] | None = None) -> int:
     settings = QUICK if arguments.quick else FULL
     began = datetime.datetime.now(datetime.UTC).isoformat(timespec="minutes")
 
+    def whole(found: dict[str, Any]) -> dict[str, Any]:
+        return {"date": began, "command": _command(arguments), **found}
+
     def keep(found: dict[str, Any]) -> Path:
-        result = {"date": began, "command": _command(arguments), **found}
-        return write_result(arguments.out, found["machine"]["device"], result)
+        return write_result(arguments.out, found["machine"]["device"], whole(found))
 
     try:
         device = choose_device(arguments.device).name
@@ -46,9 +47,8 @@ def main(words: list[str] | None = None) -> int:
     except RvmError as error:
         print(f"bench_gpu: {error}", file=sys.stderr)
         return 1
-    target = keep(found)
-    print(markdown(json.loads(target.read_text(encoding="utf-8"))))
-    print(f"\n{target}")
+    print(markdown(whole(found)))
+    print(f"\n{keep(found)}")
     return 0
 
 

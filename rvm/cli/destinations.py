@@ -68,17 +68,15 @@ def places(given: str | None, inputs: Sequence[str], layer: Layer, *, held: bool
     return [_inside(Path(given), one, layer, several=several, held=held) for one in inputs]
 
 
-def kind_of(name: str, *, held: bool) -> Kind:
-    """What an input is, by its name alone and whether it is a folder."""
-    from rvm.media.numbered import NumberedName
-    from rvm.sources.images import IMAGE_SUFFIXES
+def result_of(name: str, *, held: bool) -> Kind:
+    """What comes out of an input, by its name alone and whether it is a folder."""
+    from rvm.sources import kind_of
+    from rvm.sources.images import numbered_name
 
-    path = Path(name)
-    if path.is_dir():
-        return "pictures"
-    if path.suffix.lower() not in IMAGE_SUFFIXES:
+    if kind_of(name) != "images":
         return "video"
-    if NumberedName.parse(path.name) is not None and not path.exists():
+    path = Path(name)
+    if path.is_dir() or numbered_name(path) is not None:
         return "pictures"
     return "video" if held else "picture"
 
@@ -98,7 +96,7 @@ def _folder_instead(path: Path) -> Path:
 def _inside(folder: Path, one: str, layer: Layer, *, several: bool, held: bool) -> Place:
     from rvm.media.stills import picture_name
 
-    kind = kind_of(one, held=held)
+    kind = result_of(one, held=held)
     if kind == "video":
         return Place(str(folder / f"{Path(one).stem}{layer.video_suffix}"), folder)
     if kind == "picture":

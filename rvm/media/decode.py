@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-import math
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rvm.clock_time import exact_seconds, exact_start
 from rvm.closing import Closing
 from rvm.errors import InputError, UsageError
 from rvm.media.hardware import begin
@@ -72,16 +72,14 @@ class VideoReader(Closing):
         decoder: HardwareDecoder | None = None,
         was_compared: bool = False,
     ) -> None:
-        if start_seconds < 0 or not math.isfinite(start_seconds):
-            raise UsageError(f"start must be 0 or more seconds, not {start_seconds}")
+        self._start = exact_start(start_seconds)
         if end_seconds is not None and not end_seconds > start_seconds:
             raise UsageError(f"end ({end_seconds} s) must come after start ({start_seconds} s)")
         self._name = str(path)
         self._path = Path(path)
         self._opener = opener or (lambda: open_input(path))
         self._is_file = opener is None
-        self._start = _as_typed(start_seconds)
-        self._end = None if end_seconds is None else _as_typed(end_seconds)
+        self._end = None if end_seconds is None else exact_seconds(end_seconds)
         self._loop = loop
         self._decoder = decoder
         self._was_compared = was_compared
@@ -293,8 +291,3 @@ class VideoReader(Closing):
                 *((note,) if note else ()),
             ),
         )
-
-
-def _as_typed(seconds: float) -> Fraction:
-    """0.2 as one fifth: the float is a little above it, and would leave out a frame at 0.2 s."""
-    return Fraction(seconds).limit_denominator(1_000_000)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import av
 
+from rvm.clock_time import exact_seconds
 from rvm.errors import InputError, OutputError
 from rvm.gpu import capturing
 from rvm.gpu.lanes import gpu_of
@@ -24,7 +25,7 @@ from rvm.media.open import MEDIA_FAILURES
 from rvm.sinks.codecs import CODECS, CONTAINERS, Codec, choose_codec, choose_format, quiet_encoders
 from rvm.sinks.hints import files_read
 from rvm.sinks.partial import PartialFile, check_target, kept_note, plain_reason
-from rvm.sinks.passthrough import Passthrough, exact_seconds
+from rvm.sinks.passthrough import Passthrough
 from rvm.sinks.times import OutputClock
 from rvm.threads import thread_shares
 

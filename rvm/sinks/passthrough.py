@@ -14,6 +14,7 @@ import av
 from av.bitstream import BitStreamFilterContext
 from av.stream import Disposition
 
+from rvm.clock_time import exact_seconds
 from rvm.media.open import MEDIA_FAILURES, open_input, reason
 from rvm.sinks.clipping import (
     LONGEST_CUE_SECONDS,
@@ -313,11 +314,6 @@ class Passthrough:
 def _start_seconds(packet: Packet[Any]) -> Fraction | None:
     ticks = packet.pts if packet.pts is not None else packet.dts
     return None if ticks is None else ticks * packet.time_base
-
-
-def exact_seconds(seconds: float) -> Fraction:
-    """Seconds as a person typed them: 0.8 means 4/5, not the double nearest to it."""
-    return Fraction(seconds).limit_denominator(1_000_000)
 
 
 def _decode_seconds(packet: Packet[Any]) -> Fraction:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from rvm.clock_time import exact_seconds, exact_start
 from rvm.errors import InputError, UsageError
 from rvm.frame import PIXEL_FORMATS, SRGB, Frame
 from rvm.media.numbered import NumberedName
@@ -68,14 +69,21 @@ def image_files(folder: Path) -> list[Path]:
     return sorted(files, key=_natural_key)
 
 
+def numbered_name(path: Path) -> NumberedName | None:
+    """What `shot_%04d.png` means; None for all else, an image of just that name among it."""
+    if path.suffix.lower() not in IMAGE_SUFFIXES or path.exists():
+        return None
+    return NumberedName.parse(path.name)
+
+
 def numbered_files(path: Path) -> list[Path] | None:
     """The images that `shot_%04d.png` means, in order; None where it is no such pattern.
 
     Raises:
         InputError: the folder cannot be read, or holds no such image.
     """
-    pattern = NumberedName.parse(path.name)
-    if pattern is None or path.suffix.lower() not in IMAGE_SUFFIXES or path.exists():
+    pattern = numbered_name(path)
+    if pattern is None:
         return None
     files = _listed(path.parent)
     numbers = {file: pattern.number_of(file.name) for file in files}
@@ -194,12 +202,10 @@ def _part(
     files: list[Path], rate: Fraction, start_seconds: float, duration_seconds: float | None
 ) -> list[Path]:
     """Those whose time, counted from the first, lies in [start, start + duration)."""
-    if start_seconds < 0 or not math.isfinite(start_seconds):
-        raise UsageError(f"start must be 0 or more seconds, not {start_seconds}")
-    start = Fraction(str(start_seconds))
+    start = exact_start(start_seconds)
     if duration_seconds is None:
         return files[math.ceil(start * rate) :]
-    end = start + Fraction(str(duration_seconds))
+    end = start + exact_seconds(duration_seconds)
     return files[math.ceil(start * rate) : math.ceil(end * rate)]
 
 
