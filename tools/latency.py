@@ -6,7 +6,8 @@
 Every round runs each candidate once on the same 1080p frame, so a busy machine slows all of them
 alike. The reference gets planar float RGB, ratio 0.25, all threads, and yields alpha; ours gets the
 I420 frame and as many threads as the engine gives it, and yields 8-bit alpha, resize, guided filter
-and refinement included. Medians of wall time.
+and refinement included. ``--mirrored`` times the mirror image as well (`rvm.matting.mirror`).
+Medians of wall time.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from rvm.evaluation.candidates import Float32, open_session
 from rvm.frame import YUV420P, Frame
 from rvm.matting.contracts.compact import compact_size
 from rvm.matting.guide import guided_coefficients
+from rvm.matting.mirror import mean_of_planes, put_mirror_image
 from rvm.matting.picture import write_picture
 from rvm.matting.refine import Scratch, guided_alpha, luma_guide
 from rvm.threads import thread_shares
@@ -58,7 +60,9 @@ def noise_frame() -> Frame:
     return Frame(planes, YUV420P, WIDTH, HEIGHT)
 
 
-def compact_step(path: Path, side: int, threads: int) -> tuple[Callable[[], object], ...]:
+def compact_step(
+    path: Path, side: int, threads: int, *, mirrored: bool = False
+) -> tuple[Callable[[], object], ...]:
     """(network alone, frame to alpha) of the compact network at one long side."""
     session = open_session(path, threads)
     frame = noise_frame()
@@ -66,19 +70,24 @@ def compact_step(path: Path, side: int, threads: int) -> tuple[Callable[[], obje
     width, height = compact_size(WIDTH, HEIGHT, None, side)
     names = ["matte_planes", "fgr_residual", "r1o", "r2o", "r3o", "r4o"]
     state = [np.zeros((1, 1, 1, 1), np.float32)] * 4
-    src = np.empty((1, 3, height, width), np.float32)
-    write_picture(frame, src[0])
+    src = np.empty((1 + mirrored, 3, height, width), np.float32)
+
+    def look() -> None:
+        write_picture(frame, src[0])
+        if mirrored:
+            put_mirror_image(src)
 
     def network() -> tuple[Float32, Float32]:
         feeds = {f"r{i + 1}i": s for i, s in enumerate(state)}
         planes, _, *state[:] = session.run(names, {"src_small": src, **feeds})
-        return guided_coefficients(src[0], planes[0])
+        return guided_coefficients(src[0], mean_of_planes(planes)[0] if mirrored else planes[0])
 
     def whole() -> object:
-        write_picture(frame, src[0])
+        look()
         scale, offset = network()
         return guided_alpha(guide, scale, offset, scratch)
 
+    look()
     return network, whole
 
 
@@ -86,6 +95,7 @@ def main() -> None:
     """Parse the command line, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("models", type=Path, nargs="+", help="files of the lean form")
+    parser.add_argument("--mirrored", type=Path, nargs="+", default=[], help="some of them")
     parser.add_argument("--reference", type=Path, required=True)
     parser.add_argument("--threads", type=int, default=2, help="of the reference")
     parser.add_argument("--rounds", type=int, default=15)
@@ -97,9 +107,11 @@ def main() -> None:
     steps = {"reference": reference_step(args.reference, args.threads)}
     for model in args.models:
         for side in SIDES:
-            network, whole = compact_step(model, side, light)
-            steps[f"{model.stem} {side}: network"] = network
-            steps[f"{model.stem} {side}: frame to alpha"] = whole
+            for mirrored in {False, model in args.mirrored}:
+                network, whole = compact_step(model, side, light, mirrored=mirrored)
+                name = f"{model.stem} {side}{' mirrored' if mirrored else ''}"
+                steps[f"{name}: network"] = network
+                steps[f"{name}: frame to alpha"] = whole
     times: dict[str, list[float]] = {name: [] for name in steps}
     for _ in range(args.rounds + 2):
         for name, step in steps.items():

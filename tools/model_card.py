@@ -16,7 +16,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from rvm.matting.focus import FAR_SIDE
+from rvm.matting.focus import FAR_SIDE, MIDDLE_SIDE
 from rvm.network.compact_export import load_weights
 
 #: By the ending of a variant's name: how many times cheaper than the reference it shall be.
@@ -95,7 +95,7 @@ def cost_table(
     results: dict[str, dict[str, Any]],
     latency: dict[str, float],
     name: str,
-    runs: dict[str, tuple[str, list[int]]],
+    runs: dict[str, tuple[str, list[str]]],
 ) -> str:
     """What a frame costs, and what 8 bits cost the matte."""
     rows = ["| aim | bar | measured |", "|-|-|-|", *cost_rows(latency, name, runs)]
@@ -112,9 +112,12 @@ def cost_row(title: str, bar: str, measured: str, reached: bool) -> str:
 
 
 def cost_rows(
-    latency: dict[str, float], name: str, runs: dict[str, tuple[str, list[int]]]
+    latency: dict[str, float], name: str, runs: dict[str, tuple[str, list[str]]]
 ) -> list[str]:
-    """The reference's time over ours, of each variant, at each of its sizes that was measured."""
+    """The reference's time over ours, of each variant, at each of its sizes that was measured.
+
+    ``runs`` are file and sizes of each variant, as :func:`sizes_of` names them.
+    """
     rows = []
     for ending, bar in COST_BARS.items():
         variant = name + ending
@@ -124,15 +127,20 @@ def cost_rows(
             if timed not in latency:
                 continue
             ratio = latency["reference"] / latency[timed]
-            title = f"cost of a 1080p frame against the reference, {variant}, {side} px"
+            title = f"cost of a 1080p frame against the reference, {variant}, {side}"
             rows.append(cost_row(title, f"<= 1 / {bar}", f"1 / {ratio:.1f}", ratio >= bar))
     return rows
 
 
-def sides_of(entry: dict[str, Any]) -> list[int]:
-    """Long sides of the network's picture: usual, for the far if most are, and for the distant."""
-    far = FAR_SIDE if "far_share" in entry else None
-    return [side for side in (entry["long_side"], far, entry.get("distant_side")) if side]
+def sizes_of(entry: dict[str, Any]) -> list[str]:
+    """Sizes of the network's picture as ``tools/latency.py`` names them: the usual one, those for
+    people half way off and far where the model has its own borders, and the one for the distant."""
+    sides = [entry["long_side"]]
+    if "far_share" in entry:
+        sides += [MIDDLE_SIDE, FAR_SIDE]
+    sides += [entry[key] for key in ("distant_side",) if key in entry]
+    most = entry.get("mirror_side", 0)
+    return [f"{side} mirrored" if side <= most else f"{side}" for side in sides]
 
 
 def latency_table(latency: dict[str, float]) -> str:
@@ -191,7 +199,7 @@ def main() -> None:
     args = parser.parse_args()
     manifest = tomllib.loads((args.models / "manifest.toml").read_text(encoding="utf-8"))
     runs = {
-        variant.replace("_", "-"): (Path(entry["file"]).stem, sides_of(entry))
+        variant.replace("_", "-"): (Path(entry["file"]).stem, sizes_of(entry))
         for variant, entry in manifest["models"].items()
         if "long_side" in entry
     }

@@ -31,7 +31,7 @@ MATTES = (
     ("`compact` in floating point", "compact", ("compact 352",)),
     (
         "`compact_quality` in 8 bits", "compact-quality-int8",
-        ("compact-quality-int8 352", "compact-quality-int8 640"),
+        ("compact-quality-int8 352 mirrored", "compact-quality-int8 512 mirrored"),
     ),
     ("Robust Video Matting, MobileNetV3", "reference", ()),
     ("MediaPipe Meet", "meet", ()),

@@ -143,6 +143,7 @@ class GraphEngine(Engine):
             return
         contract = self.contract
         contract.scale = self._scale
+        contract.hurried = self._scale < self.scales[0]
         states = {name: contract.fresh_state(name) for name in contract.state_inputs}
         self._runner.prepare(
             contract.feeds(frame), states, contract.outputs, contract.state_outputs
@@ -158,6 +159,7 @@ class GraphEngine(Engine):
         tensors_for(self, frame, state)  # refuses a state that is not this stream's
         # Where memory is short, the usual picture is too large already.
         focus = None if self._memory.is_short else self._focus
+        self.contract.hurried = scale < self.scales[0]
         matte, after = self._look.step(frame, state, scale, focus)
         if after is None:
             self._warn_not_finite()

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from rvm.matting.focus import USUAL, Gaze, loses_people
+from rvm.matting.mirror import as_many, second_turned
 from rvm.matting.refine import Scratch
 from rvm.matting.state import Memory, RecurrentState
 from rvm.matting.surroundings import Surroundings, sight_of
@@ -13,7 +14,7 @@ from rvm.matting.window import Window, moved, spread, whole
 
 if TYPE_CHECKING:
     from rvm.frame import ByteImage, Frame, Matte
-    from rvm.matting.contracts import Contract
+    from rvm.matting.contracts import Array, Contract
     from rvm.matting.focus import FocusRule
     from rvm.matting.graph import GraphRunner
     from rvm.matting.reuse import Coefficients
@@ -142,19 +143,26 @@ class Look:
         """
         if memory is None:
             return tuple(map(self._contract.fresh_state, self._contract.state_inputs))
-        if (memory.window, memory.seen) == (window, seen) or seen is None or memory.seen is None:
+        if seen is None or memory.seen is None:
+            return memory.tensors
+        count = self._contract.looks_at(seen)
+        if (memory.window, memory.seen, memory.pictures) == (window, seen, count):
             return memory.tensors
         known = around is not None and around is not memory and around.window != memory.window
         fitted = []
         for number, tensor in enumerate(memory.tensors):
-            array = self._runner.to_numpy(tensor)
+            array = self._upright(tensor, count)
             size = tuple(
                 max(1, round(side * new / old))
                 for side, new, old in zip(array.shape[:1:-1], seen, memory.seen, strict=True)
             )
             base = None
             if around is not None and known:
-                base = self._runner.to_numpy(around.tensors[number])
+                base = self._upright(around.tensors[number], count)
                 base = moved(base, around.window, window, size)
-            fitted.append(moved(array, memory.window, window, size, base))
+            fitted.append(second_turned(moved(array, memory.window, window, size, base)))
         return tuple(fitted)
+
+    def _upright(self, tensor: Any, count: int) -> Array:
+        """One recurrent tensor [count,c,h,w] as it lies on the frame, mirror image or not."""
+        return as_many(second_turned(self._runner.to_numpy(tensor)), count)

@@ -31,6 +31,11 @@ class Memory:
     tensors: tuple[Any, ...]
     seen: tuple[int, int] | None
 
+    @property
+    def pictures(self) -> int:
+        """How many pictures of a batch it is of; 1 where nothing is remembered."""
+        return int(_shape(self.tensors[0])[0]) if self.tensors else 1
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RecurrentState:

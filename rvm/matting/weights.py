@@ -61,6 +61,7 @@ class ModelEntry:
         far_share: share of the frame below which people are far (`rvm.matting.focus`), or None.
         middle_share: the same for people half way off.
         distant_side: long side of the network's input for people who are farther still, or None.
+        mirror_side: long side of the largest input that is looked at mirrored, too, or None.
         torch_twin: name of torch weights that stand for it on a GPU, or None.
         int8_twin: name of the same model with 8-bit convolutions, or None.
     """
@@ -81,6 +82,7 @@ class ModelEntry:
     far_share: float | None = None
     middle_share: float | None = None
     distant_side: int | None = None
+    mirror_side: int | None = None
     torch_twin: str | None = None
     int8_twin: str | None = None
 

@@ -162,23 +162,24 @@ def moved(
     """What the network remembers of one window, for another: it is about places.
 
     Args:
-        tensor: [1, c, h, w] of `before`.
+        tensor: [n, c, h, w] of `before`.
         before, now: the windows.
         size: (width, height) of the result.
-        base: [1, c, *size] for what `before` did not show; None is 0, which is no memory.
+        base: [n, c, *size] for what `before` did not show; None is 0, which is no memory.
     """
-    channels, rows, columns = tensor.shape[1:]
+    rows, columns = tensor.shape[2:]
     matrix = _mapping(now, size, before, (columns, rows))
-    result = np.zeros((channels, size[1], size[0]), np.float32)
+    result = np.zeros((*tensor.shape[:2], size[1], size[0]), np.float32)
     border = cv2.BORDER_CONSTANT
     if before.holds(now):
         border = cv2.BORDER_REPLICATE  # only half a sample can lie outside
     elif base is not None:
-        result[:], border = base[0], cv2.BORDER_TRANSPARENT
+        result[:], border = base, cv2.BORDER_TRANSPARENT
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    for source, target in zip(np.asarray(tensor[0], np.float32), result, strict=True):
+    planes = np.asarray(tensor, np.float32).reshape(-1, rows, columns)
+    for source, target in zip(planes, result.reshape(-1, *result.shape[2:]), strict=True):
         cv2.warpAffine(source, matrix, size, dst=target, flags=flags, borderMode=border)
-    return result[None].astype(tensor.dtype, copy=False)
+    return result.astype(tensor.dtype, copy=False)
 
 
 def _mapping(

@@ -15,7 +15,7 @@ LICENCE = "GPL-3.0"
 _LINES = r"(?:(?!\[|#|\n).*\n?)*"
 """The lines of a table below its name."""
 
-_BY_HAND = r"^(?:far_share|middle_share|distant_side) = .*\n"
+_BY_HAND = r"^(?:far_share|middle_share|distant_side|mirror_side) = .*\n"
 """Lines that were chosen by measuring the network, not made with it, and so outlive its weights."""
 
 

@@ -23,6 +23,8 @@ class Rarities:
     """The upper edge of the frame cuts somebody's head off, as when they get up from their desk."""
     far: float = 0.2
     """Somebody cut out who stands is seen whole and from afar."""
+    dressed: float = 0.0
+    """Somebody cut out wears other clothes (:mod:`rvm.training.clothing`)."""
 
 
 USUAL = Rarities()

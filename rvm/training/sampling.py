@@ -6,7 +6,7 @@ generator state always gives the same sequence.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import cv2
 import numpy as np
@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from rvm.training import augmentation as aug
 from rvm.training.augmentation import Placement, Rng
+from rvm.training.clothing import dress_anew
 from rvm.training.framing import cover, frame_person
 from rvm.training.material import Clip, Material, Still
 from rvm.training.mixing import blend, match_light, match_room
@@ -202,6 +203,10 @@ class Sampler:
     def _cutout(
         self, rng: Rng, still: Still, frames: int, size: tuple[int, int]
     ) -> tuple[UInt8, UInt8]:
+        if happens(rng, self._rarities.dressed):
+            pattern = self._place(rng)
+            fgr = dress_anew(rng, still.fgr, still.alpha, still.box, pattern)
+            still = replace(still, fgr=fgr)
         anchor, start = self._framed(rng, still, size, natural=False)
         path = aug.motion(rng, start, frames, size[0] * 0.012)
         if happens(rng, self._rarities.smeared):

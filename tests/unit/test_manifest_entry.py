@@ -42,7 +42,9 @@ def test_an_entry_replaces_its_own_table_and_nothing_else(tmp_path: Path) -> Non
 def test_where_people_are_far_outlives_the_weights(tmp_path: Path) -> None:
     manifest, model = tmp_path / "manifest.toml", tmp_path / "ours.onnx"
     manifest.write_text(
-        OLD.replace("bytes = 1\n", "far_share = 0.4\nmiddle_share = 0.5\nbytes = 1\n")
+        OLD.replace(
+            "bytes = 1\n", "far_share = 0.4\nmiddle_share = 0.5\nmirror_side = 9\nbytes = 1\n"
+        )
     )
     model.write_bytes(b"abc")
     ours = entry("ours", model, "rvm-compact-core", 288, description="d")
@@ -50,6 +52,7 @@ def test_where_people_are_far_outlives_the_weights(tmp_path: Path) -> None:
         put_entries(manifest, {"ours": ours})
         models = tomllib.loads(manifest.read_text())["models"]
         assert (models["ours"]["far_share"], models["ours"]["middle_share"]) == (0.4, 0.5)
+        assert models["ours"]["mirror_side"] == 9
         assert models["ours"]["bytes"] == 3
         assert "default" not in models["ours"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -154,6 +155,22 @@ def test_somebody_who_moves_fast_has_a_soft_outline() -> None:
         soft.append(sum(int(((a > 0) & (a < 255)).sum()) for a, _ in drawn))
         assert all(a.shape == (2, 192, 352) and f.shape == (2, 192, 352, 3) for a, f in drawn)
     assert soft[1] > 2 * soft[0]
+
+
+def test_clothes_are_changed_in_the_share_of_cutouts_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    green = np.array([0, 250, 0], np.uint8)
+    monkeypatch.setattr(sampling, "dress_anew", lambda _rng, rgb, *_: np.full_like(rgb, green))
+    somebody = still(288, 192, (40, 20, 150, 270), 200)
+    for share in (0.0, 0.5, 1.0):
+        rarities = replace(NOTHING_RARE, dressed=share)
+        sampler = Sampler(material([], True), Mixture(), rarities)
+        drawn = [sampler._cutout(np.random.default_rng(s), somebody, 1, SIZE) for s in range(40)]
+        dressed = [bool((fgr == green).all()) for _, fgr in drawn]
+        assert np.mean(dressed) == pytest.approx(share, abs=0.2)
+        assert all(alpha.any() for alpha, _ in drawn)
+        assert (somebody.fgr == 200).all()
 
 
 def test_what_is_measured_on_stays_the_same_when_something_rare_is_added(

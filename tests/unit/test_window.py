@@ -109,6 +109,8 @@ class TestWindow:
         assert alone[0, 0, 0, 0] == 0
         assert alone.sum() == part.sum()
         assert np.array_equal(moved(tensor, before, before, (8, 6)), tensor)
+        two = moved(np.concatenate([tensor, -tensor]), before, now, (4, 3))
+        assert np.array_equal(two, np.concatenate([part, -part]))
 
     @pytest.mark.parametrize("size", [(16, 12), (12, 9), (6, 4)])
     def test_memory_of_another_size_repeats_its_edges(self, size: tuple[int, int]) -> None:

@@ -55,6 +55,8 @@ class Contract(ABC):
     #: See `Engine.scales`; `scale` is the one in use.
     scales: tuple[float, ...] = (1.0,)
     scale: float = 1.0
+    #: A smaller picture than the best one was asked for, for want of time or memory.
+    hurried: bool = False
     #: See `Engine.first_looks`.
     first_looks: ClassVar[int] = 1
     #: How the picture's size follows the people in it, where it may.
@@ -85,6 +87,11 @@ class Contract(ABC):
     def seen_size(self, frame: Frame) -> tuple[int, int] | None:
         """(width, height) of the network's picture where `scale` changes it, else None."""
         return None
+
+    def looks_at(self, seen: tuple[int, int] | None) -> int:
+        """Pictures in a batch where the network's picture is (width, height) `seen`: 1, or 2
+        where it is looked at mirrored, too (`rvm.matting.mirror`)."""
+        return 1
 
     def interpret(
         self, frame: Frame, feeds: Mapping[str, Array], outputs: Mapping[str, Array]
