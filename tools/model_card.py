@@ -127,7 +127,8 @@ def cost_rows(
             if timed not in latency:
                 continue
             ratio = latency["reference"] / latency[timed]
-            title = f"cost of a 1080p frame against the reference, {variant}, {side}"
+            size = side.replace(" ", " px, ", 1) if " " in side else f"{side} px"
+            title = f"cost of a 1080p frame against the reference, {variant}, {size}"
             rows.append(cost_row(title, f"<= 1 / {bar}", f"1 / {ratio:.1f}", ratio >= bar))
     return rows
 

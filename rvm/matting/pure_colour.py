@@ -8,7 +8,7 @@ A mixed pixel is I = alpha * F + (1 - alpha) * B. F and B change slowly beside a
 and what has to be added to the pixel to get F is (1 - alpha) * (F - B). At half the network's size
 that is nearly as good as at the frame's. Over 32 composites of held-back people at 960x544, put on
 green, the error of mixed pixels is 52.8 (x 1e3) with `compact` in 8 bits, 60.7 without any of it,
-and 61.1 with the colour that the network itself had learnt to give (50.6 and 58.5 with
+and 61.1 with the colour that the network itself had learnt to give (49.7 and 57.7 with
 `compact_quality`; the reference has 52.3 with its own colour). Without the squares more of a bright
 room stays in hair; larger windows are worse (7x7 by 0.6).
 """
