@@ -44,7 +44,7 @@ TORCH = "compact_torch"
 
 DESCRIPTIONS = {
     LIGHT: "Our compact recurrent network, small frames in, what refines alpha out",
-    "compact_quality": "Our larger network, with more pixels for all who are not close, and a second look",
+    "compact_quality": "Our larger network, more pixels for all who are not close, a second look",
 }
 SMALL = (192, 352)
 TOLERANCE = 1e-3
