@@ -95,7 +95,13 @@ def main() -> None:
     """Parse the command line, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("models", type=Path, nargs="+", help="files of the lean form")
-    parser.add_argument("--mirrored", type=Path, nargs="+", default=[], help="some of them")
+    parser.add_argument(
+        "--mirrored",
+        type=Path,
+        nargs="+",
+        default=[],
+        help="those to be timed with the mirror image, too",
+    )
     parser.add_argument("--reference", type=Path, required=True)
     parser.add_argument("--threads", type=int, default=2, help="of the reference")
     parser.add_argument("--rounds", type=int, default=15)
@@ -107,7 +113,7 @@ def main() -> None:
     steps = {"reference": reference_step(args.reference, args.threads)}
     for model in args.models:
         for side in SIDES:
-            for mirrored in {False, model in args.mirrored}:
+            for mirrored in (False, True) if model in args.mirrored else (False,):
                 network, whole = compact_step(model, side, light, mirrored=mirrored)
                 name = f"{model.stem} {side}{' mirrored' if mirrored else ''}"
                 steps[f"{name}: network"] = network

@@ -121,14 +121,15 @@ def cost_rows(
     rows = []
     for ending, bar in COST_BARS.items():
         variant = name + ending
-        file, sides = runs[variant]
-        for side in sides:
-            timed = f"{file} {side}: frame to alpha"
+        file, sizes = runs[variant]
+        for size in sizes:
+            timed = f"{file} {size}: frame to alpha"
             if timed not in latency:
                 continue
             ratio = latency["reference"] / latency[timed]
-            size = side.replace(" ", " px, ", 1) if " " in side else f"{side} px"
-            title = f"cost of a 1080p frame against the reference, {variant}, {size}"
+            side, *mirrored = size.split()
+            told = ", ".join([f"{side} px", *mirrored])
+            title = f"cost of a 1080p frame against the reference, {variant}, {told}"
             rows.append(cost_row(title, f"<= 1 / {bar}", f"1 / {ratio:.1f}", ratio >= bar))
     return rows
 
@@ -139,7 +140,8 @@ def sizes_of(entry: dict[str, Any]) -> list[str]:
     sides = [entry["long_side"]]
     if "far_share" in entry:
         sides += [MIDDLE_SIDE, FAR_SIDE]
-    sides += [entry[key] for key in ("distant_side",) if key in entry]
+    if "distant_side" in entry:
+        sides.append(entry["distant_side"])
     most = entry.get("mirror_side", 0)
     return [f"{side} mirrored" if side <= most else f"{side}" for side in sides]
 
