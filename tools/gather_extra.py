@@ -3,11 +3,12 @@
     python tools/gather_extra.py models/compact-sources.csv --snapshots DIR --out EXTRA
 
 ``DIR`` holds one snapshot a repository, ``<owner>+<name>/repo``: a bare git directory, or a clone
-with ``.git`` in it. The list has the columns ``use`` (``person``, ``person, generated``, ``person,
-no more`` or ``place``), ``repository@commit``, ``path`` and ``licence``. What comes out is what
-``tools/label_teacher.py people`` and the trainer read:
+with ``.git`` in it. The list has the columns ``use`` (a key of `FOLDERS`, or ``person, no more``),
+``repository@commit``, ``path`` and ``licence``. What comes out is what ``tools/label_teacher.py
+people`` and the trainer read:
 
-    EXTRA/people/<name>.jpg        single people; long side 900 px at most
+    EXTRA/people/<name>.jpg        people; long side 900 px at most
+    EXTRA/checked/<name>.jpg       people whose matte by the teacher was looked at and found right
     EXTRA/backgrounds/<name>.jpg   nobody; long side 900 px at most, or one view of a panorama
 
 A panorama (.hdr, .exr, or a 2:1 picture whose licence calls it an HDRI) becomes several
@@ -41,6 +42,14 @@ JPEG_QUALITY = 92
 MID_GRAY = 128
 MAX_CLEAR_SHARE = 0.001
 """A person whose picture has more see-through pixels is a cut-out: it has no real background."""
+
+FOLDERS = {
+    "person": "people",
+    "person, generated": "people",
+    "person, checked": "checked",
+    "place": "backgrounds",
+}
+"""Where a picture goes, by its use in the list."""
 
 RETIRED = "person, no more"
 """What earlier runs of training saw and later ones do not, as its licence became doubtful."""
@@ -84,7 +93,7 @@ class Source:
 
     @property
     def is_person(self) -> bool:
-        """Whether it shows one person, photographed or generated; else nobody."""
+        """Whether it shows people, photographed or generated; else nobody."""
         return self.use.startswith("person")
 
 
@@ -96,7 +105,7 @@ def read_sources(path: Path) -> list[Source]:
             repository, _, commit = row["repository@commit"].partition("@")
             if row["use"] == RETIRED:
                 continue
-            if row["use"] not in {"person", "person, generated", "place"}:
+            if row["use"] not in FOLDERS:
                 raise ValueError(f"{path}: unknown use {row['use']!r}")
             sources.append(Source(row["use"], repository, commit, row["path"], row["licence"]))
     return sources
@@ -257,7 +266,7 @@ def gather(sources: list[Source], snapshots: Path, out: Path) -> Counter[str]:
         raise OSError("git is not installed")
     counts: Counter[str] = Counter(people=0, backgrounds=0, skipped=0)
     for source in sources:
-        kind = "people" if source.is_person else "backgrounds"
+        kind = FOLDERS[source.use]
         folder = out / kind
         folder.mkdir(parents=True, exist_ok=True)
         try:

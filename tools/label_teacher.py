@@ -4,14 +4,16 @@
     RVM_TRAIN_DATA=DIR python tools/label_teacher.py clips  --teacher rvm.onnx --cache CACHE
     python tools/label_teacher.py people --data EXTRA --judge selfie.onnx --teacher .. --cache ..
 
-``DIR`` holds ``train/ccp/images`` and ``clips/``, ``EXTRA`` a folder ``people/*.jpg`` of single
-people; there a second network judges, and where the two see different people the picture is left
-out. The cache is never part of the project:
+``DIR`` holds ``train/ccp/images`` and ``clips/``, ``EXTRA`` folders ``people/*.jpg`` and
+``checked/*.jpg``. Of the former a second network judges, and where the two see different people the
+picture is left out; of the latter somebody has looked at the teacher's matte. The cache is never
+part of the project:
 
     CACHE/stills/{rgb,alpha,fgr}.npy      uint8 [N,576,384,3], [N,576,384], [N,576,384,3]
     CACHE/stills/names.json               the N file stems, in row order
     CACHE/clips/<name>.{rgb,alpha,fgr}.npy  uint8 [T,h,w,3], [T,h,w], [T,h,w,3]; long side 448
     CACHE/people/<name>.{rgb,alpha,fgr}.npy uint8 [h,w,3], [h,w], [h,w,3]; long side 576
+    CACHE/checked/<name>..                  the same of those that were looked at
 
 Rows of a still that is not labelled yet have alpha 255 in ``done.npy`` == 0; a run that was cut
 off goes on where it stopped.
@@ -142,26 +144,32 @@ def label_clips(teacher: Teacher, data: Path, cache: Path, limit: int) -> None:
 
 
 def label_people(teacher: Teacher, judge: Candidate, data: Path, cache: Path) -> None:
-    """Label every picture that teacher and judge agree on."""
-    cache.mkdir(parents=True, exist_ok=True)
+    """Label every picture that was checked, or that teacher and judge agree on."""
     kept = 0
-    for path in sorted((data / "people").glob("*.jpg")):
-        target = cache / f"{path.stem}.fgr.npy"
+    for path in sorted([*data.glob("people/*.jpg"), *data.glob("checked/*.jpg")]):
+        folder = cache / path.parent.name
+        folder.mkdir(parents=True, exist_ok=True)
+        target = folder / f"{path.stem}.fgr.npy"
         if target.exists():
             continue
         rgb = read_rgb(path, PEOPLE_LONG_SIDE)
         teacher.reset()
         for _ in range(STILL_PASSES):
             alpha, fgr = teacher.label(rgb, STILL_RATIO)
-        seen = judge.matte(rgb) > 0.5
-        if intersection_over_union(alpha > 127, seen) < PEOPLE_MIN_IOU:
+        if folder.name != "checked" and not agree(judge, rgb, alpha):
             log.info("%s: left out", path.name)
             continue
-        np.save(cache / f"{path.stem}.rgb.npy", rgb)
-        np.save(cache / f"{path.stem}.alpha.npy", alpha)
+        np.save(folder / f"{path.stem}.rgb.npy", rgb)
+        np.save(folder / f"{path.stem}.alpha.npy", alpha)
         np.save(target, fgr)
         kept += 1
     log.info("people: %d kept", kept)
+
+
+def agree(judge: Candidate, rgb: UInt8, alpha: UInt8) -> bool:
+    """Whether the judge sees the same people in a picture [h,w,3] as the matte [h,w] has."""
+    seen = judge.matte(rgb) > 0.5
+    return intersection_over_union(alpha > 127, seen) >= PEOPLE_MIN_IOU
 
 
 def read_rgb(path: Path, long_side: int) -> UInt8:
@@ -196,7 +204,7 @@ def main() -> None:
         if args.judge is None:
             parser.error("name the judging network with --judge")
         judge = selfie(args.judge, args.threads)
-        label_people(teacher, judge, Path(args.data), args.cache / "people")
+        label_people(teacher, judge, Path(args.data), args.cache)
     else:
         label_clips(teacher, Path(args.data), args.cache / "clips", args.limit or 180)
 

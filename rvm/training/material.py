@@ -166,7 +166,10 @@ class Material:
                 row = s["row"]
                 still = Still(rgb[row], alpha[row], fgr[row], tuple(s["box"]))
                 (self.masked if s["masked"] else self.unmasked).append(still)
-        self.people = [] if part == "validation" else load_people(cache / "people")
+        self.people, self.checked = (
+            [] if part == "validation" else load_people(cache / folder)
+            for folder in ("people", "checked")
+        )
         self.clips = [
             clip
             for clip in load_clips(cache / "clips")
@@ -199,7 +202,7 @@ def load_clips(folder: Path) -> list[Clip]:
 
 
 def load_people(folder: Path) -> list[Still]:
-    """Every labelled picture of one person that was taken elsewhere; any size."""
+    """Every labelled picture of people that was taken elsewhere; any size."""
     people = []
     for path in sorted(folder.glob("*.fgr.npy")):
         name = path.name.removesuffix(".fgr.npy")

@@ -25,6 +25,9 @@ class Rarities:
     """Somebody cut out who stands is seen whole and from afar."""
     dressed: float = 0.0
     """Somebody cut out wears other clothes (:mod:`rvm.training.clothing`)."""
+    checked: float = 0.0
+    """A still is one whose matte somebody had to look at (``tools/label_teacher.py``), as two
+    networks disagreed about it: people close together, at work, among things."""
 
 
 USUAL = Rarities()

@@ -250,6 +250,8 @@ class Sampler:
 
     def _any_still(self, rng: Rng, masked_share: float) -> Still:
         m = self.material
+        if m.checked and happens(rng, self._rarities.checked):
+            return m.checked[int(rng.integers(len(m.checked)))]
         if m.people and rng.random() < PEOPLE_SHARE:
             return m.people[int(rng.integers(len(m.people)))]
         if rng.random() < masked_share or not m.unmasked:

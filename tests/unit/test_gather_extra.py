@@ -76,8 +76,9 @@ def test_people_and_places_are_written_small(
     tmp_path: Path, snapshots: tuple[Path, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     rows = [("person, generated", "ann.jpg", "CC0"), ("place", "wide.jpg", "CC0")]
-    out = run(tmp_path, snapshots, rows)
+    out = run(tmp_path, snapshots, [*rows, ("person, checked", "wide.jpg", "CC0")])
     assert sizes(out / "people") == [(450, 900)]
+    assert sizes(out / "checked") == [(128, 64)]
     assert sizes(out / "backgrounds") == [(128, 64)]
     assert "people 1, backgrounds 1, skipped 0" in capsys.readouterr().out
 

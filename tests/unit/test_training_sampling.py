@@ -29,7 +29,12 @@ def still(rows: int, columns: int, box: tuple[int, int, int, int], value: int) -
     return Still(picture, alpha, picture, box)
 
 
-def material(people: list[Still], places: bool, rendered: list[Still] | None = None) -> Material:
+def material(
+    people: list[Still],
+    places: bool,
+    rendered: list[Still] | None = None,
+    checked: list[Still] | None = None,
+) -> Material:
     clip = still(90, 160, (40, 10, 120, 90), 150)
     frames = [np.stack([x] * 8) for x in (clip.rgb, clip.alpha, clip.fgr)]
     gray = np.full((120, 160, 3), 40, np.uint8)
@@ -37,6 +42,7 @@ def material(people: list[Still], places: bool, rendered: list[Still] | None = N
         masked=[still(288, 192, (70, 20, 120, 270), 200)],
         unmasked=[],
         people=people,
+        checked=checked or [],
         rendered=rendered or [],
         clips=[Clip("talk_x", *frames)],
         backgrounds=[gray],
@@ -155,6 +161,15 @@ def test_somebody_who_moves_fast_has_a_soft_outline() -> None:
         soft.append(sum(int(((a > 0) & (a < 255)).sum()) for a, _ in drawn))
         assert all(a.shape == (2, 192, 352) and f.shape == (2, 192, 352, 3) for a, f in drawn)
     assert soft[1] > 2 * soft[0]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_those_who_were_looked_at_are_drawn_in_the_share_asked_for(share: float) -> None:
+    known, hard = still(288, 192, (40, 20, 150, 270), 200), still(288, 192, (40, 20, 150, 270), 90)
+    found = material([known], True, checked=[hard])
+    sampler = Sampler(found, Mixture(), replace(NOTHING_RARE, checked=share))
+    drawn = [sampler._any_still(np.random.default_rng(seed), 0.6) is hard for seed in range(60)]
+    assert np.mean(drawn) == pytest.approx(share, abs=0.2)
 
 
 def test_clothes_are_changed_in_the_share_of_cutouts_asked_for(
