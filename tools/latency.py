@@ -1,7 +1,7 @@
 """Time compact networks and their way to full size against the reference, all in one run.
 
-    python tools/latency.py models/compact.onnx models/compact-int8.onnx --reference rvm.onnx \\
-        --json latency.json
+    python tools/latency.py models/compact.onnx models/compact-quality-int8.onnx \\
+        --reference rvm.onnx --json latency.json
 
 Every round runs each candidate once on the same 1080p frame, so a busy machine slows all of them
 alike. The reference gets planar float RGB, ratio 0.25, all threads, and yields alpha; ours gets the

@@ -3,8 +3,9 @@
     python tools/model_card.py --notes NOTES.md --name compact --models models [--log RUN/log.jsonl]
 
 In the folder of models lie what ``tools/evaluate.py --json`` wrote for the shipped files and the
-peers (``compact-results.json``) and what ``tools/latency.py --json`` wrote
-(``compact-latency.json``); log.jsonl is the log of a run that ``compact-stages.json`` lacks.
+peers (``compact-results.json``), what ``tools/latency.py --json`` wrote (``compact-latency.json``)
+and what ``tools/quantize.py --json`` did (``compact-quantized.json``); log.jsonl is the log of a
+run that ``compact-stages.json`` lacks.
 """
 
 from __future__ import annotations
@@ -21,9 +22,8 @@ from rvm.network.compact_export import load_weights
 
 #: By the ending of a variant's name: how many times cheaper than the reference it shall be.
 COST_BARS = {"": 10, "-int8": 10, "-quality": 3, "-quality-int8": 3}
-#: By the same endings: whose figures are held against the aims, and what is the same network twice.
+#: By the same endings: whose figures are held against the aims.
 SHOWN = ("", "-int8", "-quality", "-quality-int8")
-TWINS = ("", "-int8")
 PEERS = ("meet", "selfie", "sinet")
 TEMPLATE = Path(__file__).with_name("model_card.md.in")
 AIMS = (
@@ -92,16 +92,15 @@ def peer_row(peer: str, theirs: dict[str, float], ours: list[dict[str, float]]) 
 
 
 def cost_table(
-    results: dict[str, dict[str, Any]],
     latency: dict[str, float],
     name: str,
     runs: dict[str, tuple[str, list[str]]],
+    quantized: dict[str, Any],
 ) -> str:
     """What a frame costs, and what 8 bits cost the matte."""
     rows = ["| aim | bar | measured |", "|-|-|-|", *cost_rows(latency, name, runs)]
-    exact, rough = (results[name + ending]["composites"]["mad"] for ending in TWINS)
-    lost = rough / exact - 1
-    title = f"MAD lost in 8 bits, {name}{TWINS[1]} against {name}{TWINS[0]}"
+    lost = quantized["int8_mad"] / quantized["float_mad"] - 1
+    title = f"MAD lost in 8 bits, one look on {quantized['side']} px"
     rows.append(cost_row(title, "<= 5 %", f"{lost:.1%}", lost <= 0.05))
     return "\n".join(rows)
 
@@ -207,15 +206,16 @@ def main() -> None:
         if "long_side" in entry
     }
     history = json.loads((args.models / f"{args.name}-stages.json").read_text(encoding="utf-8"))
-    results, latency = (
+    measured = {"results": args.results, "latency": args.latency, "quantized": None}
+    results, latency, quantized = (
         json.loads((path or args.models / f"{args.name}-{kind}.json").read_text(encoding="utf-8"))
-        for path, kind in ((args.results, "results"), (args.latency, "latency"))
+        for kind, path in measured.items()
     )
     text = TEMPLATE.read_text(encoding="utf-8")
     parts = {
         "METRICS": metric_table(results),
         "AIMS": aim_table(results, args.name),
-        "COSTS": cost_table(results, latency, args.name, runs),
+        "COSTS": cost_table(latency, args.name, runs, quantized),
         "LATENCY": latency_table(latency),
         "STAGES": stage_table(args.log, args.workers, history),
         "WEIGHTS": weights(args.models / f"{args.name}.onnx"),

@@ -1,7 +1,8 @@
 """Make the 8-bit twin of a compact network, as 8-bit as its accuracy allows.
 
     RVM_TRAIN_DATA=DIR python tools/quantize.py models/compact-quality.onnx --cache CACHE \\
-        --also 512 --out models/compact-quality-int8.onnx --manifest models/manifest.toml
+        --also 512 --out models/compact-quality-int8.onnx --manifest models/manifest.toml \\
+        --json models/compact-quantized.json
 
 Ranges come from the training clips, on pictures of every side that is named. All convolutions of
 `PARTS` are quantised first; as long as the held-back composites lose more than ``--loss`` of their
@@ -75,7 +76,8 @@ def search(
         quantise(model, out, feeds, parts)
         now = mean_difference(out, examples, side)
         steps.append({"parts": list(parts), "mad": now})
-    return {"float_mad": float_mad, "int8_mad": now, "parts": parts, "steps": steps}
+    found = {"side": side, "float_mad": float_mad, "int8_mad": now}
+    return {**found, "parts": parts, "steps": steps}
 
 
 def main() -> None:
@@ -111,7 +113,7 @@ def main() -> None:
         )  # fmt: skip
         put_entries(args.manifest, {name: table})
     if args.json is not None:
-        args.json.write_text(json.dumps(found, indent=1))
+        args.json.write_text(json.dumps(found, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ _TABLE = re.compile(
 
 #: Title, name in the results, and the sizes whose cost, by tools/latency.py, is told.
 MATTES = (
-    ("`compact`, the default, in 8 bits", "compact-int8", ("compact-int8 352",)),
+    ("`compact`, the default, in 8 bits", "compact-int8", ("compact-quality-int8 352",)),
     ("`compact` in floating point", "compact", ("compact 352",)),
     (
         "`compact_quality` in 8 bits", "compact-quality-int8",

@@ -257,11 +257,11 @@ def _pick(model: LocatedModel, device: Device) -> tuple[LocatedModel, str, str]:
 
 
 def _for_this_processor(model: LocatedModel) -> tuple[LocatedModel, str]:
-    """The 8-bit twin where 8 bits are faster, and a clause that says so."""
+    """The 8-bit twin where 8 bits are fast, and a clause that says so."""
     twin = model.entry.int8_twin if model.entry else None
     if not twin or not multiplies_bytes():
         return model, ""
-    return find_model(twin), "; 8-bit ones are faster on this processor"
+    return find_model(twin), "; 8-bit ones are fast on this processor"
 
 
 def torch_sees_cuda() -> bool:

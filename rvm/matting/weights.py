@@ -63,7 +63,8 @@ class ModelEntry:
         distant_side: long side of the network's input for people who are farther still, or None.
         mirror_side: long side of the largest input that is looked at mirrored, too, or None.
         torch_twin: name of torch weights that stand for it on a GPU, or None.
-        int8_twin: name of the same model with 8-bit convolutions, or None.
+        int8_twin: name of the model with 8-bit convolutions that stands for it where they are
+            fast, or None.
     """
 
     name: str
