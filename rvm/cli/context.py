@@ -50,6 +50,13 @@ class ConvertContext:
     jobs: tuple[Job, ...]
     settings: ConvertSettings
 
+    @property
+    def encoder_outputs(self) -> tuple[str, ...]:
+        """What the encoder's options are for: the results, or the layers where there are none."""
+        return tuple(
+            path for job in self.jobs for path in ([job.output.path] if job.output else job.outputs)
+        )
+
     def arguments(self, job: Job) -> dict[str, Any]:
         """Keyword arguments of `rvm.convert` for one of the jobs."""
         values = _arguments(self.settings)
