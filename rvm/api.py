@@ -246,7 +246,8 @@ def live(
         on_demand: switch the camera off while nobody reads the virtual webcam (Linux).
         blur_strength, linear_light, model, device, engine, downsample_ratio, scene_cut_reset:
             see `Look`.
-        codec, crf, bitrate, preset, overwrite: for recording into a file.
+        codec, crf, bitrate, preset: for recording into a video file; elsewhere they mean nothing.
+        overwrite: for recording into a file or pictures.
         dry_run: as for `convert`. Cameras and virtual webcams stay closed; on Linux they are
             looked up. A network camera is not asked.
         on_start, on_progress: called from this thread; must return soon.
@@ -262,8 +263,7 @@ def live(
     """
     from rvm.live_control import LiveWishes
     from rvm.pipeline import Limits
-    from rvm.sinks import open_live_sink
-    from rvm.sinks.images import is_images
+    from rvm.sinks import is_encoded, open_live_sink
     from rvm.sources import open_source, without_secrets
     from rvm.telemetry import Notice
 
@@ -289,7 +289,7 @@ def live(
     def started(source: SourceInfo, engine: EngineInfo) -> None:
         if on_start is not None:
             on_start(source, engine)
-        if on_notice is not None and recorded and not is_images(to):
+        if on_notice is not None and is_encoded(to):
             on_notice(Notice("silent", _SILENT))
 
     recorded = () if str(to).split(":")[0] in ("virtualcam", "null") else (Path(to),)

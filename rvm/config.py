@@ -353,9 +353,22 @@ def check(settings: type[DataclassInstance], name: str, value: Any, where: str) 
     Raises:
         UsageError: the wrong type, or not an allowed value.
     """
-    kind, rule = value_types(settings)[name], rules(settings)[name]
+    return check_value(value_types(settings)[name], rules(settings)[name], value, where)
+
+
+def check_value(kind: type, rule: Rule, value: Any, where: str) -> Any:
+    """`check` of what follows a rule without being a setting.
+
+    Args:
+        kind: the type it must have.
+        rule: which values it takes.
+        value, where: as for `check`.
+
+    Raises:
+        UsageError: the wrong type, or not an allowed value.
+    """
     if rule.takes_clock and isinstance(value, str):
-        return check(settings, name, _seconds(value, where), where)
+        value = _seconds(value, where)
     if type(value) is int and (kind is float or rule.takes_number):
         value = kind(value)
     if type(value) is not kind:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from rvm.path_like import looks_like_path
+
 #: `blur:0.8`, `virtualcam:/dev/video2`, `rtsp://camera/1`: words of ours, and addresses. (One
 #: letter before the colon is a drive of Windows.)
 _NO_PATH = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 #: What names a background's kind and is followed by a path.
 _KIND = re.compile(r"(?:image|video):", re.IGNORECASE)
-_LOOKS_LIKE_PATH = re.compile(r"^~|[/\\]|\.[A-Za-z][A-Za-z0-9]{1,11}$")
 
 
 def from_folder(text: str, folder: Path) -> str:
@@ -21,7 +22,7 @@ def from_folder(text: str, folder: Path) -> str:
     kind = _KIND.match(text)
     if kind is not None:
         return kind[0] + _joined(text[kind.end() :], folder)
-    if _NO_PATH.match(text) or not _LOOKS_LIKE_PATH.search(text):
+    if _NO_PATH.match(text) or not looks_like_path(text):
         return text
     return _joined(text, folder)
 

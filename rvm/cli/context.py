@@ -50,6 +50,13 @@ class ConvertContext:
     jobs: tuple[Job, ...]
     settings: ConvertSettings
 
+    @property
+    def encoder_outputs(self) -> tuple[str, ...]:
+        """What the encoder's options are for: the results, or the layers where there are none."""
+        return tuple(
+            path for job in self.jobs for path in ([job.output.path] if job.output else job.outputs)
+        )
+
     def arguments(self, job: Job) -> dict[str, Any]:
         """Keyword arguments of `rvm.convert` for one of the jobs."""
         values = _arguments(self.settings)
@@ -133,14 +140,14 @@ def convert_context(
 
 
 def _refuse_collisions(jobs: Sequence[Job], read: Mapping[Path, str]) -> None:
-    from rvm.sources.images import IMAGE_SUFFIXES
+    from rvm.media.picture_files import PICTURE_SUFFIXES
 
     seen: set[Path] = set()
     for path in (path for job in jobs for path in job.outputs):
         where = Path(path).resolve()
         if where in read:
             raise UsageError(f"{path} is {read[where]}; write the result somewhere else")
-        picture = where.suffix.lower() in IMAGE_SUFFIXES and where.exists()
+        picture = where.suffix.lower() in PICTURE_SUFFIXES and where.exists()
         if picture and where.parent in read:  # of an input that is a folder of pictures
             raise UsageError(f"{path} is an input; write the result somewhere else")
         if where in seen:

@@ -5,7 +5,7 @@ Only what was given for this run counts: what a file says in advance need not fi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rvm.api import DEFAULT_CONVERT_BACKGROUND, DEFAULT_LIVE_BACKGROUND
@@ -16,9 +16,15 @@ if TYPE_CHECKING:
     from rvm.config_sources import Resolved
 
 
-def note_idle_options(resolved: Resolved[Any], console: Console) -> None:
-    """Say which options have no effect, and why."""
-    for line in (*_blur_strength(resolved), *_size_and_rate(resolved)):
+def note_idle_options(resolved: Resolved[Any], console: Console, to: Iterable[str]) -> None:
+    """Say which options have no effect, and why.
+
+    Args:
+        resolved: the settings, and where each comes from.
+        console: takes the notes.
+        to: where the pictures go that the encoder's options are for.
+    """
+    for line in (*_blur_strength(resolved), *_size_and_rate(resolved), *_encoding(resolved, to)):
         console.note(line)
 
 
@@ -51,6 +57,22 @@ def _size_and_rate(resolved: Resolved[Any]) -> Iterator[str]:
     if kind == "images":  # shown at the rate that is asked for
         given = _given(resolved, "width", "height")
     if given and kind != "camera":
-        verb = "have" if len(given) > 1 else "has"
         name = without_secrets(settings.camera)
-        yield f"{' and '.join(given)} {verb} no effect: only a camera can be asked; {name} is none"
+        yield f"{_no_effect(given)}: only a camera can be asked; {name} is none"
+
+
+def _encoding(resolved: Resolved[Any], to: Iterable[str]) -> Iterator[str]:
+    given = _given(resolved, "codec", "crf", "bitrate", "preset")
+    if not given:
+        return
+    from rvm.sinks import is_encoded
+
+    if not any(is_encoded(place) for place in to):
+        yield f"{_no_effect(given)}: only a video file is encoded, and none is written"
+
+
+def _no_effect(given: Sequence[str]) -> str:
+    """`--width and --fps have no effect`."""
+    *others, last = given
+    names = f"{', '.join(others)} and {last}" if others else last
+    return f"{names} {'have' if others else 'has'} no effect"

@@ -10,11 +10,11 @@ import contextlib
 import difflib
 import importlib
 import inspect
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rvm.errors import InputError, UsageError
+from rvm.path_like import looks_like_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,9 +40,6 @@ BACKGROUNDS: dict[str, str] = {
     "transparent": "rvm.compositing.transparent:Transparent",
     "none": "rvm.compositing.none:Unchanged",
 }
-
-_PICTURES = frozenset({".avif", ".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
-_LOOKS_LIKE_PATH = re.compile(r"[/\\]|\.[A-Za-z0-9]{2,5}$")
 
 
 def parse_background(spec: str, *, blur_strength: float | None = None) -> Background:
@@ -153,17 +150,19 @@ def _by_content(spec: str) -> Background:
     path = Path(spec)
     if spec and path.exists():
         return _build("image", spec) if _is_still(path) else _moving(spec)
-    if _LOOKS_LIKE_PATH.search(spec):
+    if looks_like_path(spec):
         raise InputError(f"{spec}: no such background file; check the path")
     raise UsageError(f"unknown background {spec!r}; {_suggestion(spec)}")
 
 
 def _moving(spec: str) -> Background:
     """A video, whatever its name says; what is none and is called a picture is no picture."""
+    from rvm.media.picture_files import CALLED_PICTURES
+
     try:
         return _build("video", spec)
     except InputError:
-        if Path(spec).suffix.lower() in _PICTURES:
+        if Path(spec).suffix.lower() in CALLED_PICTURES:
             raise InputError(f"{spec}: not a picture that can be read; try PNG or JPEG") from None
         raise
 

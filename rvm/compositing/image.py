@@ -14,6 +14,7 @@ from rvm.compositing import fit
 from rvm.compositing.base import Background
 from rvm.compositing.solid import same_shape
 from rvm.errors import InputError
+from rvm.media.picture_files import decode_picture
 
 if TYPE_CHECKING:
     import os
@@ -63,12 +64,13 @@ def read_picture(path: Path) -> npt.NDArray[Any]:
         InputError: no such file, or not a picture.
     """
     data = _read_bytes(path)
-    pixels = _decode(data, cv2.IMREAD_UNCHANGED)
+    pixels = decode_picture(data, cv2.IMREAD_UNCHANGED)
     if pixels is None:
         raise InputError(f"{path}: not a picture that can be read; try PNG or JPEG")
     if pixels.ndim == 3 and pixels.shape[2] == 4:
         return _over_black(pixels)
-    upright = _decode(data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)  # applies EXIF orientation
+    # This applies the EXIF orientation, too.
+    upright = decode_picture(data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
     if upright is None or upright.dtype not in (np.uint8, np.uint16):
         raise InputError(f"{path}: pictures of this kind are not supported; save it as PNG or JPEG")
     return cv2.cvtColor(upright, cv2.COLOR_BGR2RGB)
@@ -87,13 +89,6 @@ def _read_bytes(path: Path) -> npt.NDArray[np.uint8]:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
-
-
-def _decode(data: npt.NDArray[np.uint8], flags: int) -> npt.NDArray[Any] | None:
-    try:
-        return cv2.imdecode(data, flags)
-    except cv2.error:  # empty data, or more pixels than OpenCV allows
-        return None
 
 
 def _over_black(pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from rvm.clock_time import exact_seconds, exact_start
 from rvm.closing import Closing
 from rvm.errors import InputError, UsageError
+from rvm.media.dynamic_hdr import dynamic_hdr_of
 from rvm.media.hardware import begin
 from rvm.media.hdr10 import hdr10_of
 from rvm.media.open import open_input
@@ -281,6 +282,7 @@ class VideoReader(Closing):
             duration_seconds=None if length is None else float(length),
             live=not self._is_file,
             hdr10=hdr10_of(picture),
+            dynamic_hdr=dynamic_hdr_of(picture),
             original=self._path if self._is_file else None,
             files=(self._path,) if self._is_file else (),
             start_seconds=float(self._start),

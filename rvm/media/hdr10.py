@@ -5,9 +5,9 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from av.sidedata.sidedata import Type
+from rvm.media.side_data import side_data_of
 
 if TYPE_CHECKING:
     import av
@@ -52,10 +52,9 @@ class Hdr10:
 
 def hdr10_of(picture: av.VideoFrame) -> Hdr10 | None:
     """What a decoded picture carries; None if nothing, or nothing complete."""
-    side_data: Any = picture.side_data
-    found = {data.type: bytes(data) for data in side_data}
-    display = _display(found.get(Type.MASTERING_DISPLAY_METADATA, b""))
-    light = _light(found.get(Type.CONTENT_LIGHT_LEVEL, b""))
+    found = side_data_of(picture)
+    display = _display(found.get("MASTERING_DISPLAY_METADATA", b""))
+    light = _light(found.get("CONTENT_LIGHT_LEVEL", b""))
     return Hdr10(display, light) if display or light else None
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rvm.frame import PIXEL_FORMATS, PixelFormat
+from rvm.media.side_data import side_data_of
 from rvm.media.tags import is_rgb
 
 if TYPE_CHECKING:
@@ -141,12 +142,11 @@ def orientation_of(picture: av.VideoFrame) -> Orientation:
     The matrix maps a stored pixel (p, q) to (a p + c q, b p + d q), x to the right and y down
     (`libavutil/display.h`). Only its quarter turns and mirror images are honoured.
     """
-    side_data: Any = picture.side_data  # PyAV's stubs take it for a mapping of strings
-    for data in side_data:
-        if data.type.name == "DISPLAYMATRIX":
-            a, b, _, c, d = np.frombuffer(bytes(data), "<i4")[:5].tolist()
-            return _orientation(_sign(a), _sign(b), _sign(c), _sign(d))
-    return UPRIGHT
+    matrix = side_data_of(picture).get("DISPLAYMATRIX")
+    if matrix is None:
+        return UPRIGHT
+    a, b, _, c, d = np.frombuffer(matrix, "<i4")[:5].tolist()
+    return _orientation(_sign(a), _sign(b), _sign(c), _sign(d))
 
 
 def _orientation(a: int, b: int, c: int, d: int) -> Orientation:

@@ -148,6 +148,14 @@ def open_live_sink(
     )  # fmt: skip
 
 
+def is_encoded(to: str | Path) -> bool:
+    """Whether an output is a video file: the only kind that codec, crf, bitrate and preset mean."""
+    from rvm.sinks.images import is_images
+
+    text = os.fspath(to)
+    return text != "null" and text.partition(":")[0] != "virtualcam" and not is_images(text)
+
+
 def _open_picture(
     output: str | Path,
     *,

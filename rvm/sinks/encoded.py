@@ -287,6 +287,7 @@ class EncodedFile:
         if self._gray and codec.name == "ffv1":
             self._format = "gray"
         self._add_hdr10()
+        self._note_dynamic_hdr()
         self._tags = tags_for(stored, frame, limited_only=codec.limited_only)
         step_x, step_y = (1 << shift for shift in stored.chroma_shift) if codec.even else (1, 1)
         width, height = frame.size
@@ -318,6 +319,13 @@ class EncodedFile:
             "HDR10 metadata (mastering display, light level) left out: "
             f"{codec.name} does not take it here; {able} do"
         )
+
+    def _note_dynamic_hdr(self) -> None:
+        kinds = self._hints.dynamic_hdr
+        if kinds and not self._gray:
+            self.notes.append(
+                f"{' and '.join(kinds)} metadata (scene by scene) left out: no codec here takes it"
+            )
 
     def _add_timecode(self, original: Passthrough, frame: Frame) -> None:
         timecode = original.timecode(self._extension, frame, self._clock.rate)

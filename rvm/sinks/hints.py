@@ -44,6 +44,10 @@ class SourceHints(Protocol):
         """Static metadata of an HDR picture."""
 
     @property
+    def dynamic_hdr(self) -> tuple[str, ...]:
+        """Names of HDR metadata that changes from scene to scene."""
+
+    @property
     def original(self) -> Path | None:
         """The file whose sound, subtitles and tags are kept."""
 

@@ -74,7 +74,8 @@ class TeeSink(Sink):
             raise first
 
     def _collect_notes(self) -> None:
-        self.notes = tuple(note for sink in self.sinks for note in sink.notes)
+        notes = (note for sink in self.sinks for note in sink.notes)
+        self.notes = tuple(dict.fromkeys(notes))  # what is true of two outputs is said once
 
 
 def open_all(openers: Sequence[Callable[[], Sink]]) -> Sink:

@@ -176,9 +176,9 @@ def without_secrets(text: str) -> str:
 
 
 def _image_suffixes() -> frozenset[str]:
-    from rvm.sources.images import IMAGE_SUFFIXES
+    from rvm.media.picture_files import PICTURE_SUFFIXES
 
-    return IMAGE_SUFFIXES
+    return PICTURE_SUFFIXES
 
 
 def _not_here(text: str, camera: bool) -> UsageError | UnsafeInputError:

@@ -40,6 +40,7 @@ class SourceInfo:
         live: True if frames come at their own pace and waiting loses them.
         original: the media file whose sound, subtitles and tags an encoded output keeps.
         hdr10: static metadata of an HDR picture, or None.
+        dynamic_hdr: names of HDR metadata that changes from scene to scene (`HDR10+`).
         start_seconds, end_seconds: the part of `original` that is read (None: to the end).
         files: every file that is read; no output may take the place of one.
         picture_names: the name of each frame's picture file, where the frames are that.
@@ -58,6 +59,7 @@ class SourceInfo:
     duration_seconds: float | None = None
     live: bool = False
     hdr10: Hdr10 | None = None
+    dynamic_hdr: tuple[str, ...] = ()
     original: Path | None = None
     start_seconds: float = 0.0
     end_seconds: float | None = None

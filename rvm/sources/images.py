@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import re
 import threading
-from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ from rvm.clock_time import exact_seconds, exact_start
 from rvm.errors import InputError, UsageError
 from rvm.frame import PIXEL_FORMATS, SRGB, Frame
 from rvm.media.numbered import NumberedName
+from rvm.media.picture_files import PICTURE_SUFFIXES, decode_picture
 from rvm.sources.base import Source, SourceInfo
 from rvm.sources.quiet import quiet_opencv
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterator
 
-IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".ppm"})
 DEFAULT_FPS = Fraction(30)
 
 
@@ -46,9 +45,8 @@ def read_image(path: str | os.PathLike[str]) -> tuple[npt.NDArray[Any], tuple[st
         raise InputError(f"{path}: cannot be opened ({str(reason).lower()})") from error
     # IMREAD_UNCHANGED would keep alpha, but also ignore the EXIF orientation.
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
-    picture = None
-    with quiet_opencv(), suppress(cv2.error):
-        picture = cv2.imdecode(data, flags) if data.size else None
+    with quiet_opencv():
+        picture = decode_picture(data, flags)
     if picture is None:
         raise InputError(f"{path}: not an image that can be read")
     if picture.dtype not in (np.uint8, np.uint16):
@@ -71,7 +69,7 @@ def image_files(folder: Path) -> list[Path]:
 
 def numbered_name(path: Path) -> NumberedName | None:
     """What `shot_%04d.png` means; None for all else, an image of just that name among it."""
-    if path.suffix.lower() not in IMAGE_SUFFIXES or path.exists():
+    if path.suffix.lower() not in PICTURE_SUFFIXES or path.exists():
         return None
     return NumberedName.parse(path.name)
 
@@ -212,7 +210,7 @@ def _part(
 def _listed(folder: Path) -> list[Path]:
     """The images of a folder, in no order."""
     try:
-        files = [path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES]
+        files = [path for path in folder.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES]
     except OSError as error:
         raise InputError(f"{folder}: cannot be listed ({str(error.strerror).lower()})") from error
     return [path for path in files if path.is_file()]
@@ -234,4 +232,4 @@ def _has_alpha(head: bytes) -> bool:
 
 
 def _suffix_list() -> str:
-    return ", ".join(sorted(suffix[1:] for suffix in IMAGE_SUFFIXES))
+    return ", ".join(sorted(suffix[1:] for suffix in PICTURE_SUFFIXES))

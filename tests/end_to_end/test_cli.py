@@ -171,9 +171,10 @@ def test_a_dry_run_checks_and_writes_nothing(run: Run, talk: Path, tmp_path: Pat
     assert run("convert", talk, "-o", talk.with_name("t.mp4"), "-m", "nope", "--dry-run").code == 4
 
 
-def test_the_demo_writes_a_film_and_a_still(run: Run, tmp_path: Path) -> None:
+@pytest.mark.parametrize("seconds", ["0.2", "0:00.2"])
+def test_the_demo_writes_a_film_and_a_still(run: Run, tmp_path: Path, seconds: str) -> None:
     pytest.importorskip("skimage")
-    outcome = run("demo", "-m", "fake", "--seconds", "0.2", "-o", "show", "--json")
+    outcome = run("demo", "-m", "fake", "--seconds", seconds, "-o", "show", "--json")
     assert outcome.code == 0, outcome.err
     assert outcome.objects[0]["outputs"] == ["show/rvm-demo.mp4", "show/rvm-demo.png"]
     assert outcome.objects[0]["frames_out"] == 6
@@ -291,6 +292,8 @@ def test_offline_means_no_download(run: Run, monkeypatch: pytest.MonkeyPatch) ->
         (("convrt", "talk.mp4"), 2, 'Did you mean "convert"'),
         (("live", "--fps", "0"), 2, "--fps: got 0.0, expected above 0 to 1000"),
         (("demo", "--seconds", "nan"), 2, "--seconds: got nan"),
+        (("demo", "--seconds", "1:30"), 2, "--seconds: got 90.0, expected above 0 to 60"),
+        (("demo", "--seconds", "4s"), 2, "--seconds: got '4s', expected seconds, MM:SS or HH:MM"),
         (("convert", "gone.mp4", "-o", "x.mp4"), 3, "gone.mp4"),
         (("convert", "empty.mp4", "-o", "x.mp4"), 3, "empty.mp4"),
         (("convert", "http://127.0.0.1:9/x.mp4", "-o", "x.mp4"), 3, "not a file"),

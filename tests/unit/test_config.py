@@ -203,6 +203,7 @@ def test_a_path_in_a_file_begins_where_the_file_lies(
         ("camera = 'rtsp://h/1.mp4'\nto = 'virtualcam:/dev/video2'", "rtsp://h/1.mp4",
          "virtualcam:/dev/video2"),
         ("camera = 'clip.mp4'\nto = 'shots/'", "{}/clip.mp4", "{}/shots/"),
+        ("camera = 'clip.3gp'", "{}/clip.3gp", "virtualcam"),
         ("camera = '/dev/video0'\nto = 'null'", "/dev/video0", "null"),
         ("camera = 'synthetic:count=9,fps=30'", "synthetic:count=9,fps=30", "virtualcam"),
     ],

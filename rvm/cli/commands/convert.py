@@ -49,7 +49,7 @@ def convert_command(
         context = convert_context(
             inputs, output, matte, foreground, resolved.settings, resolved.files
         )
-        note_idle_options(resolved, console)
+        note_idle_options(resolved, console, context.encoder_outputs)
         if running.dry_run:
             return plan_convert(context, console, json=talk.json)
         return run_convert(context, console, progress=running.progress, json=talk.json)

@@ -9,15 +9,15 @@ from cyclopts import Parameter
 from rvm.cli.controller import run_pipeline
 from rvm.cli.jobs import failure_as_json
 from rvm.cli.options import ProgressMode, Talk
-from rvm.errors import UsageError
+from rvm.config import Rule, check_value
 
-_LONGEST_SECONDS = 60.0
+_LENGTH = Rule("length of the film", above=0.0, high=60.0, takes_clock=True)
 
 
 def demo_command(
     *,
     output: Annotated[str, Parameter(name=["--output", "-o"])] = ".",
-    seconds: float = 4.0,
+    seconds: str = "4",
     background: str | None = None,
     model: Annotated[str | None, Parameter(name=["--model", "-m"])] = None,
     device: str = "auto",
@@ -30,7 +30,7 @@ def demo_command(
 
     Args:
         output: folder to write into.
-        seconds: length of the film.
+        seconds: length of the film: seconds, MM:SS or HH:MM:SS (above 0 to 60).
         background: as for rvm convert; without it, an evening street is drawn.
         model: model name or file.
         device: auto, cpu, cuda, cuda:N or mps.
@@ -40,14 +40,12 @@ def demo_command(
     """
     from rvm.demo import DemoOptions, make_demo
 
-    if not 0 < seconds <= _LONGEST_SECONDS:
-        raise UsageError(f"--seconds: got {seconds:g}, expected above 0 to {_LONGEST_SECONDS:g}")
     options = DemoOptions(
         model=model,
         device=device,
         engine=engine,
         background=background,
-        seconds=seconds,
+        seconds=check_value(float, _LENGTH, seconds, "--seconds"),
         overwrite=overwrite,
     )
     with talk.console(progress) as console:

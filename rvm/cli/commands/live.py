@@ -33,7 +33,7 @@ def live_command(
         if running.print_config:
             return show_settings("live", resolved, console, json=talk.json)
         context = LiveContext(resolved.settings)
-        note_idle_options(resolved, console)
+        note_idle_options(resolved, console, [resolved.settings.to])
         if running.dry_run:
             return plan_live(context, console, json=talk.json)
         return run_live(context, console, progress=running.progress, json=talk.json)
