@@ -8,15 +8,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+#: OpenCV's LOG_LEVEL_SILENT.
+_SILENT = 0
+
 
 @contextmanager
 def quiet_opencv() -> Iterator[None]:
     """No log lines of OpenCV inside (for the whole process)."""
     import cv2
 
-    log: Any = cv2.utils.logging
+    log: Any = getattr(cv2.utils, "logging", cv2)  # OpenCV 4.11 has the two functions at its top
     previous = log.getLogLevel()
-    log.setLogLevel(log.LOG_LEVEL_SILENT)
+    log.setLogLevel(_SILENT)
     try:
         yield
     finally:
