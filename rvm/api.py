@@ -367,6 +367,8 @@ def run_stages(
             device=device, decode_on_device=decode_background,
         )  # fmt: skip
         undo.callback(compositor.close)
+        if wishes is not None and not dry_run and device == "cpu":
+            _translate_blending(matter, look)
         if on_start is not None:
             on_start(source.info, matter.info)
         if dry_run:
@@ -430,6 +432,26 @@ def _decoding_device(decoder: str, look: Look) -> str:
             "--decoder gpu needs matting on an NVIDIA GPU by the torch engine; see rvm doctor"
         )
     return device
+
+
+def _translate_blending(matter: Matter, look: Look) -> None:
+    """Once on a machine, for live runs: else a camera's first seconds would wait for it and go."""
+    from rvm.compositing import make_compositor
+    from rvm.jit import is_translated
+
+    if all(map(is_translated, _KERNELS)):
+        return
+    shown = matter.warm_up()
+    if shown is None:
+        return
+    background = "blur" if look.background.startswith("blur") else "black"
+    compositor = make_compositor(background, linear_light=look.linear_light)
+    frame, matte = shown
+    somebody = matte.alpha.copy()  # nobody is in a grey picture, and then less is blended
+    somebody[frame.height // 2 :, frame.width // 3 : frame.width // 2] = 255
+    for _ in range(2):  # what stays the same is looked for in the second one
+        compositor.compose(frame, dataclasses.replace(matte, alpha=somebody))
+    compositor.close()
 
 
 def _open_matter(

@@ -138,14 +138,19 @@ class Matter(Closing):
         with contextlib.suppress(ModelError, UsageError):
             self._engine.prepare(_grey(width, height, colour))
 
-    def warm_up(self) -> None:
+    def warm_up(self) -> tuple[Frame, Matte] | None:
         """Let the engine make what it makes at the first frame; nothing is remembered or counted.
 
         The picture is of a usual camera's shape, which is all that compiled graphs depend on. A
         model that does not take it is warmed up by its first frame, as always.
+
+        Returns:
+            The picture and its matte, to warm up what comes after; None where it was not taken.
         """
         with contextlib.suppress(ModelError, UsageError):
-            self._engine.step(self._engine.upload(_grey(*_USUAL_SIZE)), None)
+            frame = self._engine.upload(_grey(*_USUAL_SIZE))
+            return frame, self._engine.step(frame, None)[0]
+        return None
 
     def close(self) -> None:
         """Free the engine, unless it was given open. Idempotent."""

@@ -11,7 +11,10 @@ import numpy as np
 import pytest
 
 import rvm
+from rvm import jit
+from rvm.compositing.cpu_compositor import CpuCompositor
 from rvm.errors import UsageError
+from rvm.frame import Composite, Frame, Matte
 from tests.synth_clips import write_clip
 
 
@@ -65,3 +68,29 @@ def test_nothing_is_left_behind_where_the_caller_fails_at_the_start(tmp_path: Pa
     with pytest.raises(KeyError):
         rvm.convert(clip, tmp_path / "out.mp4", model="fake", on_start=fail)
     assert list(tmp_path.iterdir()) == [clip]
+
+
+@pytest.mark.parametrize(
+    ("translated", "background"), [(False, "blur"), (False, "red"), (True, "blur")]
+)
+def test_what_a_machine_translates_once_is_translated_before_a_live_run_takes_pictures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, translated: bool, background: str
+) -> None:
+    write_clip(tmp_path / "in.mp4", frames=5)
+    monkeypatch.setattr(jit, "is_translated", lambda module: translated)
+    composed: list[tuple[tuple[int, int], bool]] = []
+    compose = CpuCompositor.compose
+
+    def noted(self: CpuCompositor, frame: Frame, matte: Matte) -> Composite:
+        composed.append((frame.size, bool(matte.alpha.any())))
+        return compose(self, frame, matte)
+
+    monkeypatch.setattr(CpuCompositor, "compose", noted)
+    started: list[int] = []
+    rvm.live(
+        str(tmp_path / "in.mp4"), to="null", background=background,
+        seconds=0.3, on_start=lambda *_: started.append(len(composed)),
+    )  # fmt: skip
+    assert started == [0 if translated else 2]
+    assert all(somebody for _, somebody in composed[: started[0]])
+    assert len(composed) > started[0]
