@@ -449,8 +449,9 @@ def _translate_blending(matter: Matter, look: Look) -> None:
     frame, matte = shown
     somebody = matte.alpha.copy()  # nobody is in a grey picture, and then less is blended
     somebody[frame.height // 2 :, frame.width // 3 : frame.width // 2] = 255
+    matte = dataclasses.replace(matte, alpha=somebody)
     for _ in range(2):  # what stays the same is looked for in the second one
-        compositor.compose(frame, dataclasses.replace(matte, alpha=somebody))
+        compositor.compose(frame, matte)
     compositor.close()
 
 
